@@ -1,0 +1,131 @@
+"""Exit codes, one-line messages, signals and argument types of every program.
+
+Imported first by everything that has a `main`, so it imports nothing heavy.
+"""
+
+import argparse
+import math
+import os
+import re
+import signal
+import sys
+import traceback
+
+# One code per kind of ending; the README repeats this table for users.
+OK, FAILED, USAGE, DATA, ENVIRONMENT, STORAGE, DIVERGED = range(7)
+SEED_LIMIT = 2**32  # jax.random.key(2**32) is key(0): refuse, never wrap
+
+
+class Fault(Exception):
+    """An ending that the user can act on: an exit code and one line of text."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+
+class Stopped(BaseException):
+    """A signal asked the program to stop; not an Exception, so that no
+    `except Exception` on the way up can swallow it."""
+
+    def __init__(self, signum):
+        super().__init__(signal.Signals(signum).name)
+        self.code = 128 + signum
+
+
+def clean(text, limit=2000):
+    """`text` without control characters: what servers and children say must
+    not move the cursor, ring the bell or break a line of the terminal."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(text))  # colours
+    return "".join(c if c.isprintable() else " " for c in text)[:limit].strip()
+
+
+def warn(prog, text):
+    """One line for people, on stderr, whatever the terminal can encode."""
+    line = f"{prog}: {clean(text)}\n"
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stderr.flush()
+
+
+def _stop(signum, frame):
+    raise Stopped(signum)
+
+
+def guard(main, prog):
+    """Call `main()` and end the process with its exit code.
+
+    A Fault becomes one line and its code, a signal 128 + its number, anything
+    unforeseen one line and 1. MLP_DEBUG=1 adds the traceback.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup stays so
+            signal.signal(signum, _stop)
+    try:
+        code = main()
+        sys.stdout.flush()
+    except Fault as fault:
+        code = fault.code
+        _explain(prog, fault)
+    except Stopped as stopped:
+        code = stopped.code
+        warn(prog, f"stopped by {stopped}")
+    except BrokenPipeError:  # `program | head`: the reader went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    except Exception as error:
+        code = FAILED
+        _explain(prog, f"unexpected {type(error).__name__}: {error}. "
+                       "Set MLP_DEBUG=1 for the traceback")
+    sys.exit(code)
+
+
+def _explain(prog, reason):
+    if os.environ.get("MLP_DEBUG") == "1":
+        traceback.print_exc()
+    warn(prog, f"error: {reason}")
+
+
+# --------------------------------------------------------------- arguments
+
+class Parser(argparse.ArgumentParser):
+    """argparse with whole option names, defaults in the help, and one line
+    in place of the usage text when something is wrong."""
+
+    def __init__(self, **kwargs):
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+
+    def error(self, message):
+        raise Fault(USAGE, f"{message}. See {self.prog} --help")
+
+
+def whole(low, high=10**9):
+    """Argument type: a whole number in plain digits, low <= n <= high.
+    `int()` alone would take '1_000', ' 5 ', '+5' and Arabic-Indic digits."""
+
+    def parse(text):
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not (
+                low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(
+                f"{clean(text)!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def positive(text):
+    """Argument type: a finite number above zero. `float()` alone takes nan
+    and inf, and `nan <= 0` is False, so a plain range check lets it pass."""
+    try:
+        value = float(text) if re.fullmatch(r"[0-9.eE+-]+", text) else math.nan
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(
+            f"{clean(text)!r} is not a finite number above 0")
+    return value
+
+
+seed = whole(0, SEED_LIMIT - 1)

@@ -1,0 +1,92 @@
+"""Where a run took place: what a reader needs to judge its timings.
+
+No user name, host name or full environment: records are made to be shared.
+"""
+
+import getpass
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+# Variables that change results or timings, by the start of their names.
+TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
+           "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
+           "CUBLAS_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
+
+
+def process_age():
+    """Seconds since the kernel created this process (0.0 where it does not
+    tell): the time a user waits begins before the first line of Python."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
+
+
+def cores():
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def affinity():
+    """Numbers of the cores that this process may use, or None."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return None
+
+
+def cpu_model():
+    """The processor's name as the kernel tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_bytes():
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def describe():
+    """Everything about the machine that is the same for every framework."""
+    return {
+        "python": platform.python_version(), "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu_model": cpu_model(), "cores": cores(),
+        "variables": {name: value for name, value in sorted(os.environ.items())
+                      if name.startswith(TELLING)
+                      and not name.endswith("_DIR")},
+    }
+
+
+def cache_state(framework):
+    """'warm' if the framework's compile cache already holds something,
+    else 'cold': a warm cache makes compile seconds incomparable."""
+    if framework == "torch":
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = ""
+        folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or Path(
+            tempfile.gettempdir(), f"torchinductor_{user}")
+    else:
+        folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    try:
+        return "warm" if folder and any(Path(folder).iterdir()) else "cold"
+    except OSError:
+        return "cold"

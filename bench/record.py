@@ -1,0 +1,206 @@
+"""The record of one run: its states, how it is written, how it is read.
+
+Records are the only state of a comparison; tables and pictures are rebuilt
+from them. So a record under its final name is always whole (written beside
+the target, flushed to the disk, then renamed) and nothing is believed when it
+is read back: size, syntax, types and ranges are checked.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import uuid
+from pathlib import Path
+
+from bench.cli import STORAGE, Fault
+
+SCHEMA = 1
+STATES = ("ok", "diverged", "oom", "failed", "killed", "timeout", "no_record",
+          "bad_record", "unavailable")
+FINAL = ("ok", "diverged")      # the other states are tried again next time
+MAX_BYTES = 64 * 2**20          # a record of 60,000 steps is about 3 MiB
+TEMPORARY = ".tmp-"
+
+
+# ----------------------------------------------------------------- writing
+
+def write_atomic(path, content):
+    """Publish `content` (str or bytes) at `path`: the old file or the new one,
+    never a mix, also after a crash. Raises Fault 5 naming path and reason."""
+    path = Path(path)
+    if isinstance(content, str):
+        content = content.encode("utf-8")
+    # Beside the target, because a rename is atomic only inside a file system.
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        try:
+            # Mode 0666 less the umask, as for any file a user makes; O_EXCL
+            # so that a planted link of that name is never followed.
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+                              0o666), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)  # the name itself, too
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise Fault(STORAGE, f"cannot write: {str(path)!r}: {error.strerror}. "
+                             "Free the space or choose another folder"
+                    ) from error
+
+
+def make_folder(path):
+    """Create the folder `path` if needed; Fault 5 when that cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fault(STORAGE, f"cannot use the folder: {str(path)!r}: "
+                             f"{error.strerror}. Choose another") from error
+
+
+def remove_leftovers(folder):
+    """Delete temporaries whose process is gone (killed while writing)."""
+    for path in Path(folder).glob(f"{TEMPORARY}*"):
+        owner = re.match(rf"{re.escape(TEMPORARY)}(\d+)-", path.name)
+        if owner and not _alive(int(owner[1])):
+            try:
+                path.unlink()
+            except OSError:
+                pass  # a read-only folder keeps its leftovers; harmless
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def dumps(record):
+    """JSON text of a record; NaN and infinity are refused, not written."""
+    return json.dumps(record, allow_nan=False, sort_keys=True,
+                      separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+# ----------------------------------------------------------------- reading
+
+class BadRecord(ValueError):
+    """A record that cannot be believed; the text names the field."""
+
+
+def read(path):
+    """The record at `path` as a dict. Raises BadRecord, whatever is there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BadRecord(f"cannot be read: {error.strerror}") from error
+    if len(text) > MAX_BYTES:
+        raise BadRecord(f"longer than {MAX_BYTES} bytes")
+    return parse(text)
+
+
+def parse(text):
+    """Strict JSON (bytes) -> checked record (dict). Raises BadRecord."""
+    try:
+        record = json.loads(text.decode("utf-8"), parse_constant=_no_constant,
+                            object_pairs_hook=_no_duplicates)
+    except BadRecord:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"not valid JSON: {error}"[:200]) from error
+    check(record)
+    return record
+
+
+def _no_constant(name):
+    raise BadRecord(f"contains {name}")
+
+
+def _no_duplicates(pairs):
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise BadRecord("a key stands twice")
+    return dict(pairs)
+
+
+def _fail(field, value, wanted):
+    raise BadRecord(f"{field}: {str(value)[:60]!r} is not {wanted}")
+
+
+def _number(field, value, low=0.0, high=math.inf, optional=False):
+    if value is None and optional:
+        return
+    if (isinstance(value, bool) or not isinstance(value, (int, float))
+            or not (low <= value <= high and math.isfinite(value))):
+        _fail(field, value, f"a number from {low} to {high}")
+
+
+def check(record):
+    """Raise BadRecord unless `record` keeps schema 1: fields, types, ranges,
+    one entry per epoch, one loss and one accuracy per step."""
+    if not isinstance(record, dict):
+        _fail("record", type(record).__name__, "an object")
+    if record.get("schema") != SCHEMA:
+        _fail("schema", record.get("schema"), f"{SCHEMA} (other version?)")
+    if record.get("status") not in STATES:
+        _fail("status", record.get("status"), "a known state")
+    for field in ("script", "framework", "nonce"):
+        if not isinstance(record.get(field), str):
+            _fail(field, record.get(field), "a string")
+    if not isinstance(record.get("config"), dict):
+        _fail("config", record.get("config"), "an object")
+    if record["status"] != "ok":
+        return  # the other states carry a reason and no metrics
+    for field in ("environment", "dataset", "timing", "steps", "final",
+                  "memory"):
+        if not isinstance(record.get(field), dict):
+            _fail(field, record.get(field), "an object")
+    config, timing = record["config"], record["timing"]
+    for field in ("batch_size", "epochs"):
+        _number(f"config.{field}", config.get(field), 1)
+    for field in ("parameters", "steps_per_epoch", "samples_per_epoch"):
+        _number(field, record.get(field), 1)
+    epochs, seconds = record.get("epochs"), timing.get("epoch_s")
+    for field, value in (("epochs", epochs), ("timing.epoch_s", seconds)):
+        if not isinstance(value, list) or len(value) != config["epochs"]:
+            _fail(field, value, f"a list of {config['epochs']} entries")
+    for value in seconds:
+        _number("timing.epoch_s", value, 1e-9)
+    for field in ("compile_s", "steady_epoch_s", "trace_s", "lower_s"):
+        _number(f"timing.{field}", timing.get(field), optional=True)
+    for field in ("first_epoch_s", "import_s", "data_s", "total_s"):
+        _number(f"timing.{field}", timing.get(field))
+    for entry in epochs:
+        if not isinstance(entry, dict):
+            _fail("epochs", entry, "a list of objects")
+        for field in ("train_loss", "val_loss"):
+            _number(f"epochs.{field}", entry.get(field))
+        for field in ("train_accuracy", "val_accuracy", "test_accuracy"):
+            _number(f"epochs.{field}", entry.get(field), 0, 1)
+    steps = record["steps_per_epoch"] * config["epochs"]
+    for field, high in (("loss", math.inf), ("accuracy", 1)):
+        values = record["steps"].get(field)
+        if not isinstance(values, list) or len(values) != steps:
+            _fail(f"steps.{field}", type(values), f"a list of {steps} numbers")
+        for value in values:
+            _number(f"steps.{field}", value, 0, high)
+    _number("final.test_loss", record["final"].get("test_loss"))
+    _number("final.test_accuracy", record["final"].get("test_accuracy"), 0, 1)
+
+
+def digest(value):
+    """12 hex digits that stand for `value` (anything JSON can hold)."""
+    text = json.dumps(value, allow_nan=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,414 @@
+#!/usr/bin/env python3
+"""A multilayer perceptron on MNIST in PyTorch: nn.Module, autograd, compile.
+
+    python mlp_torch.py --batch-size 256
+    python mlp_torch.py --mode step         the whole step as one program
+    python mlp_torch.py --help
+
+What to expect: @@EXPECT_TORCH@@
+
+How to read: beside mlp_jax.py (`make diff` shows both in two columns).
+The nine sections have the same names in the same order, and what one
+framework does not need is said there in one line.
+
+The lesson in one sentence: you run operations on objects, and PyTorch
+records them (autograd plays the record backwards, compile turns it into
+a program), so most things here are changed in place, where they are.
+"""
+
+# ---------------------------------------------------------------- 1. Setup
+# `contender` is what the two scripts do alike: flags, clock, log, record.
+# It comes first because it turns a failed import into one clear line.
+
+import math
+from functools import partial
+
+from bench import contender
+
+with contender.importing("torch"):
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+    from torch.func import functional_call, grad_and_value
+    from torch.utils.data import DataLoader, TensorDataset
+
+
+def setup(args, run):
+    """Choose device and precision before the first tensor exists."""
+    # float32 is not the same thing on both sides. PyTorch multiplies float32
+    # matrices in float32 unless told otherwise; JAX on recent NVIDIA GPUs
+    # uses TF32 (10 bits of mantissa in place of 23, up to 8 times faster).
+    # Unless both are told, the comparison is one of precisions.
+    torch.set_float32_matmul_precision(
+        "high" if args.precision == "tf32" else "highest")
+    # XLA on a CPU takes numbers below 1.2e-38 for zero; PyTorch computes
+    # them, slowly. Adam's v of weights to dead pixels decays into that
+    # range: without this line its epochs at batch 64 grew from 0.6 to 0.85 s.
+    torch.set_flush_denormal(True)
+    # A tensor lives where it is put and nothing moves by itself, so from
+    # here on args.device names a device, and everything is sent there.
+    if args.device == "auto":
+        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    cuda = args.device == "cuda"
+    contender.find_device(lambda: torch.zeros(1, device=args.device),
+                          args.device)
+    contender.check_tf32(
+        args.precision, torch.cuda.get_device_capability()[0] if cuda else 0)
+    if args.mode == "epoch" and not cuda:
+        contender.unavailable("--mode epoch replays a CUDA graph and needs an "
+                              "NVIDIA GPU. Choose --mode step")
+    run.describe(
+        {"torch": torch.__version__, "cuda": torch.version.cuda}, args.device,
+        torch.cuda.get_device_name() if cuda else "cpu",
+        torch.get_num_threads(), synchronize, to_host,
+        lambda: torch._dynamo.utils.counters["stats"]["unique_graphs"],
+        lambda: torch.cuda.max_memory_allocated() if cuda else None)
+
+
+def synchronize(_):
+    """Wait until the device has done all it was asked to do"""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()  # a CPU has always finished already
+
+
+def to_host(tensors):
+    """S tensors (2,) or (S, 2) -> NumPy (S, 2)"""
+    return torch.stack(list(tensors)).cpu().numpy()
+
+
+# ------------------------------------------------------------- 2. Settings
+# Flags (see --help) are what a comparison sweeps; these never vary. The
+# three numbers are the defaults of both torch.optim.Adam and the paper
+# (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980).
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+# ----------------------------------------------------------- 3. Parameters
+# Parameters are objects: a Module registers every nn.Linear assigned to it,
+# and an nn.Linear registers its weight and bias. weight is (outputs,
+# inputs), the transpose of JAX's w; pairs() and load_pairs() translate.
+
+class MLP(nn.Module):
+    """784 -> hidden widths, ReLU -> 10"""
+
+    def __init__(self, sizes):
+        super().__init__()  # without it, assigning a layer raises
+        self.layers = nn.ModuleList(
+            nn.Linear(i, o) for i, o in zip(sizes, sizes[1:]))
+
+    # ------------------------------------------------------------ 4. Model
+    # The weights are in self. While this runs, autograd records every
+    # operation on a tape; the tape is what backward() walks back.
+    # nn.Linear takes a batch as it is; there is no vmap to call.
+
+    def forward(self, x):
+        """x (B, 784) -> logits (B, 10)"""
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+def init_params(model, seed):
+    """model, seed -> the same model, its weights drawn anew"""
+    # A generator of our own: torch.manual_seed would set a global one, and
+    # whoever draws from it first changes what the next one gets.
+    generator = torch.Generator().manual_seed(seed)
+    for layer in model.layers:
+        # He et al. 2015, https://arxiv.org/abs/1502.01852: variance 2 /
+        # fan-in keeps the size of the activations through a ReLU, layer
+        # after layer. nn.Linear's own default is smaller.
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu",
+                                generator=generator)
+        nn.init.zeros_(layer.bias)
+    return model
+
+
+def load_pairs(model, weights):
+    """model, [(w (in, out), b (out,)), ...] -> model with those weights"""
+    # tensor() copies. from_numpy() would share memory with the array, and
+    # the optimizer would change both.
+    tensors = [torch.tensor(a.T.copy()) for pair in weights for a in pair]
+    names = [name for name, _ in model.named_parameters()]
+    # assign=True takes over the dtype too (float64 with --precision fp64).
+    model.load_state_dict(dict(zip(names, tensors)), assign=True)
+    return model
+
+
+def pairs(params):
+    """{name: tensor} -> [(w (in, out), b (out,)), ...] in NumPy"""
+    arrays = [leaf.detach().cpu().numpy().T for leaf in params.values()]
+    return list(zip(arrays[::2], arrays[1::2]))
+
+
+def init_opt(params, args):
+    """params, flags -> an optimizer object, or for the rungs that write
+    the update out: () or (m, v, t), all zero"""
+    if args.mode == "eager":
+        # fused: one kernel updates all weights; on a CPU 1.3 times faster
+        # than the default for Adam at batch 64.
+        kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+        return kind[args.optimizer](params.values(), lr=args.lr, fused=True)
+    if args.optimizer == "sgd":
+        return ()
+    m, v = ({name: torch.zeros_like(p) for name, p in params.items()}
+            for _ in range(2))
+    # A tensor and not the number 0: a Python number is part of the compiled
+    # program, and a new one compiles it again.
+    return m, v, {"t": next(iter(params.values())).new_zeros(())}
+
+
+# ----------------------------------------------------------------- 5. Loss
+# cross_entropy takes logits and applies log_softmax itself, never
+# log(softmax): softmax rounds small probabilities to 0, whose logarithm is
+# -inf. Labels are one-hot on both sides. The mean, not the sum, so that the
+# learning rate does not scale with the batch.
+
+def loss_fn(logits, y):
+    """logits (B, 10), y (B, 10) -> mean cross-entropy, scalar"""
+    return F.cross_entropy(logits, y)
+
+
+def accuracy(logits, y):
+    """logits (B, 10), y (B, 10) -> fraction right, scalar"""
+    hits = logits.argmax(dim=1) == y.argmax(dim=1)
+    return hits.to(logits.dtype).mean()
+
+
+def objective(params, model, x, y):
+    """params, model, x (B, 784), y (B, 10) -> loss, logits"""
+    # functional_call runs the module with these weights in place of its own.
+    logits = functional_call(model, params, (x,))
+    return loss_fn(logits, y), logits
+
+
+# ------------------------------------------------------------- 6. One step
+# The textbook step changes the weights where they are and returns nothing
+# new. The compiler cannot look into backward() or optimizer.step(), so the
+# compiled rungs write the same step as a function, as JAX does.
+
+def train_step(model, state, x, y, lr):
+    """(params, optimizer), x (B, 784), y (B, 10), lr -> state, metrics (2,)"""
+    optimizer = state[1]
+    optimizer.param_groups[0]["lr"] = lr
+    # backward() adds to .grad: without zero_grad the step would follow the
+    # sum of all gradients so far. x does not require a gradient: none made.
+    optimizer.zero_grad()
+    logits = model(x)
+    loss = loss_fn(logits, y)
+    loss.backward()
+    optimizer.step()
+    # detach: a kept loss would keep its whole tape. And no .item(), which
+    # on a GPU would make the host wait for every step.
+    return state, torch.stack([loss.detach(), accuracy(logits, y)])
+
+
+def pure_step(model, update, state, x, y, lr):
+    """(params, opt), x (B, 784), y (B, 10), lr -> new state, metrics (2,)"""
+    params, opt = state
+    grads, (loss, logits) = grad_and_value(objective, has_aux=True)(
+        params, model, x, y)
+    state = update(params, grads, opt, lr)
+    return state, torch.stack([loss, accuracy(logits, y)])
+
+
+# New tensors are returned. Written in place (p.add_(g, alpha=-lr)), the
+# compiled step learned nothing: Inductor 2.13 fuses the addition into a
+# matrix product and loses alpha.
+
+def sgd(params, grads, opt, lr):
+    """Gradient descent: params, grads, (), lr -> params, ()"""
+    return {n: p - lr * grads[n] for n, p in params.items()}, opt
+
+
+def adam(params, grads, opt, lr):
+    """Adam, algorithm 1 of the paper: params, grads, (m, v, t), lr -> ..."""
+    m, v, t = opt[0], opt[1], opt[2]["t"] + 1
+    m = {n: BETA1 * m[n] + (1 - BETA1) * g for n, g in grads.items()}
+    v = {n: BETA2 * v[n] + (1 - BETA2) * g * g for n, g in grads.items()}
+    # 1 - beta**t as -expm1(t log beta): in float32 the plain form is off by
+    # 1.3e-5 at t = 1, where torch.optim computes it in float64.
+    c1 = -torch.expm1(t * math.log(BETA1))
+    c2 = -torch.expm1(t * math.log(BETA2))
+    params = {n: p - lr / c1 * m[n] / (torch.sqrt(v[n] / c2) + EPSILON)
+              for n, p in params.items()}
+    return params, (m, v, {"t": t})
+
+
+UPDATES = {"sgd": sgd, "adam": adam}
+
+
+# ------------------------------------------------------------ 7. One epoch
+# Three rungs; what changes is how much of the work PyTorch may see at once.
+#   eager  every operation is dispatched by Python, one by one; backward()
+#          is one call into C++
+#   step   torch.compile traces the pure step and Inductor turns it, fused,
+#          into C++ or Triton: one call from Python per batch
+#   epoch  CUDA only: the compiled step is recorded as a CUDA graph, and an
+#          epoch is replays of it with no work for Python in between
+
+def gather_step(step, state, images, labels, idx, lr):
+    """As step, but cuts the batch idx (B,) out of the data (N, ...) itself"""
+    # The data lies on the device; only the indices travel. An index out of
+    # range raises here; JAX would clamp it without a word. index_select
+    # because images[idx] first works out what kind of index it got.
+    return step(state, images.index_select(0, idx),
+                labels.index_select(0, idx), lr)
+
+
+def batches(args, images, labels, order):
+    """data, order (S, B) -> S times what one step takes"""
+    if args.feed == "host":
+        # Feed "host": the DataLoader that every tutorial uses, told which
+        # images to take, because its own shuffle would be another order.
+        loader = DataLoader(
+            TensorDataset(*map(torch.from_numpy, (images, labels))),
+            batch_sampler=order.tolist())
+        for x, y in loader:
+            yield x.to(args.device), y.to(args.device)
+    else:
+        for idx in torch.from_numpy(order).to(args.device).unbind():
+            yield images, labels, idx
+
+
+def build(args, model, state, images, labels, order, lrs, lap):
+    """flags, the arguments of an epoch -> what train_epoch calls"""
+    step = (partial(train_step, model) if args.mode == "eager" else
+            partial(pure_step, model, UPDATES[args.optimizer]))
+    function = step if args.feed == "host" else partial(gather_step, step)
+    if args.mode == "eager":
+        return function
+    contender.check_compiler(args.device)
+    # fullgraph: an operation that cannot be compiled is an error, not a
+    # silent piece of eager. dynamic=False: one program for these shapes.
+    program = torch.compile(function, fullgraph=True, dynamic=False)
+    # The first call compiles. The step is pure, so throwing the result away
+    # leaves the state as it was.
+    batch = next(batches(args, images, labels, order))
+    program(state, *batch, torch.from_numpy(lrs).to(args.device)[0])
+    if args.mode == "epoch":
+        return capture(program, state, images, labels, order, lrs)
+    return program
+
+
+def train_epoch(program, args, images, labels, state, order, lrs):
+    """state, order (S, B), lrs (S,) -> state, metrics (S, 2)"""
+    if args.mode == "epoch":
+        return program(state, order, lrs)
+    # The optimizer object wants a number, the compiled step a tensor.
+    lrs = (lrs.tolist() if args.mode == "eager"
+           else torch.from_numpy(lrs).to(args.device))
+    metrics = []
+    for batch, lr in zip(batches(args, images, labels, order), lrs):
+        # On a GPU this returns before the device is done.
+        state, metric = program(state, *batch, lr)
+        metrics.append(metric)
+    return state, metrics
+
+
+# A CUDA graph replays the same kernels on the same addresses, so everything
+# a step reads or writes gets a fixed place ("slots"), the number of the step
+# included, and the new state is copied over the old.
+
+def slot_step(program, state, images, labels, slots):
+    """One step on fixed memory: the state and slots change in place"""
+    i, order, lrs, metrics = slots
+    idx, lr = order.index_select(0, i)[0], lrs.index_select(0, i)[0]
+    new, metric = program(state, images, labels, idx, lr)
+    for old, value in zip(leaves(state), leaves(new)):
+        old.copy_(value)
+    metrics.index_copy_(0, i, metric[None])
+    i.add_(1)
+
+
+def leaves(state):
+    """(params, opt) -> every tensor in it"""
+    params, opt = state
+    return [leaf for part in (params, *opt) for leaf in part.values()]
+
+
+def make_slots(like, order, lrs):
+    """a tensor, order (S, B), lrs (S,) -> step number, order, lrs, metrics"""
+    return (like.new_zeros(1, dtype=torch.int64),
+            torch.from_numpy(order).to(like.device),
+            torch.from_numpy(lrs).to(like.device),
+            like.new_zeros(len(order), 2))
+
+
+def capture(program, state, images, labels, order, lrs):
+    """CUDA only: record slot_step as a graph -> function that replays it"""
+    slots = make_slots(images, order, lrs)
+    before = [leaf.clone() for leaf in leaves(state)]
+    # Lazy set-up (cuBLAS, the allocator) must not be recorded: warm up
+    # first, on a side stream as the documentation of CUDA graphs asks.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        slot_step(program, state, images, labels, slots)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        slot_step(program, state, images, labels, slots)
+    for leaf, old in zip(leaves(state), before):
+        leaf.copy_(old)  # the warm-up was a real step: take it back
+    return partial(replay, graph, slots)
+
+
+def replay(graph, slots, state, order, lrs):
+    """One epoch: state, order (S, B), lrs (S,) -> state, metrics (S, 2)"""
+    slots[0].zero_()
+    slots[1].copy_(torch.from_numpy(order))
+    slots[2].copy_(torch.from_numpy(lrs))
+    for _ in order:
+        graph.replay()
+    return state, slots[3]
+
+
+# ------------------------------------------------------------- 8. Evaluate
+# no_grad: no tape, so no memory for one. eval() would switch dropout and
+# batch norm to their test behaviour; this network has neither. One call for
+# the whole set, as in JAX.
+
+@torch.no_grad()
+def evaluate(model, state, x, y):
+    """model, state, x (N, 784), y (N, 10) -> (loss, accuracy)"""
+    loss, logits = objective(state[0], model, x, y)
+    return loss, accuracy(logits, y)
+
+
+# ---------------------------------------------------------------- 9. Train
+# The clock is in contender, the same for both scripts: it starts before the
+# batch order of an epoch is made and stops after a fence. Without the fence
+# (synchronize) it would time how fast Python can ask. Evaluation and logging
+# are outside.
+
+def train(args, run):
+    """flags, books -> final weights [(w (in, out), b (out,)), ...]"""
+    setup(args, run)
+    model = init_params(MLP(run.sizes), args.seed)
+    weights = run.initial(lambda: pairs(dict(model.named_parameters())))
+    sets = run.load(lambda arrays: [
+        torch.from_numpy(a).to(args.device) for a in arrays])
+    images, labels = sets["train"]
+    params = dict(load_pairs(model, weights).to(
+        args.device).named_parameters())
+    if args.mode != "eager":  # the module's own weights, without autograd
+        params = {name: p.detach().clone() for name, p in params.items()}
+    state = params, init_opt(params, args)
+    # The first epoch's arguments tell the compiler shapes and types; no
+    # step is run on them.
+    program = run.compile(build, args, model, state, images, labels,
+                          run.order(0), run.schedule())
+    state = run.train(state, partial(train_epoch, program, args, images,
+                                     labels), partial(evaluate, model), sets)
+    return pairs(state[0])
+
+
+def main():
+    """The command line; the README lists the exit codes."""
+    contender.main(train, __file__, "torch", ("eager", "step", "epoch"),
+                   "eager")
+
+
+if __name__ == "__main__":
+    main()
