@@ -9,7 +9,7 @@ functions. A script in any framework that does the same can be compared:
         import jax
     ...
     if __name__ == "__main__":
-        contender.main(train, __file__, "jax", modes=..., default_mode=...)
+        contender.main(train, __file__, "jax", default_mode="step")
 
 where `train(args, run)` calls, in this order, `run.describe`, `run.initial`,
 `run.load`, `run.compile` and `run.train`, and returns the
@@ -19,7 +19,6 @@ final weights as NumPy arrays.
 import contextlib
 import hashlib
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -29,7 +28,8 @@ import numpy as np
 import data
 from bench import cli, environment, record
 from bench.cli import DIVERGED, ENVIRONMENT, OK, STORAGE, Fault
-from bench.flags import parse
+from bench.environment import check_tf32, check_torch_rung, cores, find_device  # noqa: F401  (for the scripts)
+from bench.flags import RUNGS, parse
 from bench.weights import read_weights, sha256_weights, write_weights
 
 clock = time.perf_counter  # monotonic: never jumps when the wall clock is set
@@ -53,43 +53,6 @@ def importing(package):
                        f"{sys.executable} -m pip install "
                        f"{INSTALL.get(package, package)}")
         sys.exit(ENVIRONMENT)
-
-
-# ----------------------------------------------------------------- device
-
-def find_device(find, wanted):
-    """find() -> the device, or Fault 4: asked for and absent is an error,
-    never a fallback to another."""
-    try:
-        return find()
-    except Exception as error:
-        raise Fault(ENVIRONMENT, f"argument --device: {wanted}: "
-                                 f"{type(error).__name__}: {error}. Choose "
-                                 "--device cpu, or repair the driver"
-                    ) from error
-
-
-def check_tf32(precision, capability):
-    """Fault 4 when TF32 is asked for on a device without it (NVIDIA GPUs have
-    it from compute capability 8.0 on)."""
-    if precision == "tf32" and float(capability) < 8:
-        raise Fault(ENVIRONMENT, "argument --precision: tf32: this device has "
-                                 "no TF32. Choose fp32")
-
-
-def unavailable(text):
-    """Fault 4: this machine lacks what the rung needs."""
-    raise Fault(ENVIRONMENT, text)
-
-
-def check_compiler(device):
-    """Fault 4 unless there is a C++ compiler, without which torch.compile
-    cannot make code for a CPU."""
-    names = [os.environ.get("CXX"), "g++", "clang++"]
-    if device == "cpu" and not any(
-            name and shutil.which(name.split()[0]) for name in names):
-        unavailable("--mode step on a CPU needs a C++ compiler: none of $CXX, "
-                    "g++, clang++ found. Install g++, or use --mode eager")
 
 
 # -------------------------------------------------------------------- run
@@ -122,9 +85,8 @@ class Run:
         self.orders = hashlib.sha256()
         self.record = {
             "schema": record.SCHEMA, "status": "ok", "framework": framework,
-            "script": os.path.basename(script), "parameters": sum(
-                (i + 1) * o for i, o in zip(self.sizes, self.sizes[1:])),
-            "nonce": os.environ.get("MLP_NONCE", ""), "warnings": [],
+            "script": os.path.basename(script), "warnings": [],
+            "nonce": os.environ.get("MLP_NONCE", ""),
             "config": {key: value for key, value in sorted(vars(args).items())
                        if key not in ("data_dir", "init", "save", "json",
                                       "quiet")},
@@ -160,6 +122,7 @@ class Run:
         weights = (read_weights(self.args.init, self.sizes)
                    if self.args.init else make())
         self.record["init_sha256"] = sha256_weights(weights)
+        self.record["parameters"] = sum(w.size + b.size for w, b in weights)
         if self.args.epochs == 0:
             write_weights(self.args.save, weights)
             raise Finished
@@ -167,7 +130,7 @@ class Run:
                 for w, b in weights]
 
     def load(self, to_device):
-        """{"train", "val", "test"} -> (x (N, 784), y (N, 10)), verified,
+        """Keep the three sets, each x (N, 784), y (N, 10), verified and
         passed through to_device; with --feed host, train stays NumPy."""
         start, args = clock(), self.args
         if args.dataset == "digits":
@@ -188,14 +151,13 @@ class Run:
             "sizes": {part: len(x) for part, (x, _) in sets.items()}}
         self.timing["data_s"] = clock() - start
         start = clock()
-        sets = {part: arrays if (part, args.feed) == ("train", "host")
-                else to_device(arrays) for part, arrays in sets.items()}
-        self.fence(sets)
+        self.sets = {part: arrays if (part, args.feed) == ("train", "host")
+                     else to_device(arrays) for part, arrays in sets.items()}
+        self.fence(self.sets)
         self.timing["to_device_s"] = clock() - start
         steps = self.n // args.batch_size
         self.say(f"{args.dataset}: {self.n} training images, {steps} steps "
                  f"an epoch, {self.record['parameters']} parameters")
-        return sets
 
     def schedule(self):
         """The learning rate of every step of an epoch: (S,)."""
@@ -207,10 +169,12 @@ class Run:
         return data.batch_order(self.n, self.args.batch_size, self.args.seed,
                                 epoch)
 
-    def compile(self, build, *arguments):
-        """build(*arguments, lap) -> what train_epoch calls. Timed whole as
-        compile_s (null for eager, which compiles nothing ahead); lap(name)
-        inside splits it."""
+    def compile(self, build, state):
+        """build(state, images, labels, order, lrs, lap) -> what train_epoch
+        calls. Timed whole as compile_s (null for eager, which compiles
+        nothing ahead); lap(name) inside splits it. The arguments are those of
+        the first epoch, for their shapes and types: no step counts yet."""
+        arguments = *self.sets["train"], self.order(0), self.schedule()
         before, start = self.compiled(), clock()
         last = start
 
@@ -219,24 +183,26 @@ class Run:
             now = clock()
             self.timing[name], last = now - last, now
 
-        program = build(*arguments, lap)
+        program = build(state, *arguments, lap)
         self.fence(None)
         if self.args.mode != "eager":
             self.timing["compile_s"] = clock() - start
         self.compilations.append(self.compiled() - before)
         return program
 
-    def train(self, state, train_epoch, evaluate, sets):
+    def train(self, train_epoch, evaluate, state):
         """All epochs -> final state.
 
-        train_epoch(state, order (S, B), lrs (S,)) -> state, metrics: S rows
-        of (loss, accuracy). evaluate(state, x, y) -> (loss, accuracy).
+        train_epoch(state, images, labels, order (S, B), lrs (S,)) -> state,
+        metrics: S rows of (loss, accuracy). evaluate(state, x, y) -> (loss,
+        accuracy).
         """
         for epoch in range(self.args.epochs):
             before, start = self.compiled(), clock()
             # ------------------------------------------- the clock runs
             order = self.order(epoch)
-            state, metrics = train_epoch(state, order, self.schedule())
+            state, metrics = train_epoch(state, *self.sets["train"], order,
+                                         self.schedule())
             self.fence((state, metrics))
             # ------------------------------------------- the clock stands
             end = clock()
@@ -250,7 +216,7 @@ class Run:
                 raise Diverged(f"the loss was not finite at step {step + 1} "
                                f"of epoch {epoch + 1}")
             start_eval = clock()
-            rows = {part: plain(self.to_host(evaluate(state, *sets[part])))
+            rows = {part: plain(self.to_host(evaluate(state, *self.sets[part])))
                     for part in ("val", "test")}
             self.timing["evaluate_s"] += clock() - start_eval
             if not np.isfinite(rows["val"] + rows["test"]).all():
@@ -336,7 +302,7 @@ class Run:
             record.write_atomic(self.args.json, text)
 
 
-def main(train, script, framework, modes, default_mode):
+def main(train, script, framework, default_mode, modes=RUNGS):
     """Run `train(args, run)` as a program and end the process."""
 
     def program():

@@ -1,4 +1,5 @@
-"""Where a run took place: what a reader needs to judge its timings.
+"""Where a run takes place: what a reader needs to judge its timings, and
+what a rung or a precision needs to run at all.
 
 No user name, host name or full environment: records are made to be shared.
 """
@@ -7,12 +8,15 @@ import getpass
 import os
 import platform
 import resource
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+
+from bench.cli import ENVIRONMENT, Fault
 
 # Variables that change results or timings, by the start of their names.
 TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
@@ -90,3 +94,41 @@ def cache_state(framework):
         return "warm" if folder and any(Path(folder).iterdir()) else "cold"
     except OSError:
         return "cold"
+
+
+# ------------------------------------------------------------- what it lacks
+
+def find_device(find, wanted):
+    """find() -> the device, or Fault 4: asked for and absent is an error,
+    never a fallback to another."""
+    try:
+        return find()
+    except Exception as error:
+        raise Fault(ENVIRONMENT, f"argument --device: {wanted}: "
+                                 f"{type(error).__name__}: {error}. Choose "
+                                 "--device cpu, or repair the driver"
+                    ) from error
+
+
+def check_tf32(precision, capability):
+    """Fault 4 when TF32 is asked for on a device without it (NVIDIA GPUs have
+    it from compute capability 8.0 on)."""
+    if precision == "tf32" and float(capability) < 8:
+        raise Fault(ENVIRONMENT, "argument --precision: tf32: this device has "
+                                 "no TF32. Choose fp32")
+
+
+def check_torch_rung(mode, device):
+    """Fault 4 where a compiled rung of PyTorch cannot run on this machine."""
+    if device != "cpu":
+        return
+    if mode == "epoch":
+        raise Fault(ENVIRONMENT, "argument --mode: epoch: replays a CUDA "
+                                 "graph and needs an NVIDIA GPU. Choose step")
+    names = [os.environ.get("CXX"), "g++", "clang++"]
+    if mode == "step" and not any(
+            name and shutil.which(name.split()[0]) for name in names):
+        raise Fault(ENVIRONMENT, "argument --mode: step: torch.compile needs "
+                                 "a C++ compiler on a CPU and found none of "
+                                 "$CXX, g++, clang++. Install g++, or choose "
+                                 "eager")

@@ -10,11 +10,13 @@ import data
 from bench import cli
 from bench.cli import USAGE, Fault
 
+RUNGS = ("eager", "step", "epoch")
 
-def add_settings(parser):
+
+def add_settings(parser, datasets=("mnist", "digits")):
     """Declare the settings that compare.py passes through unchanged."""
     add = parser.add_argument
-    add("--dataset", choices=("mnist", "digits"), default="mnist",
+    add("--dataset", choices=datasets, default="mnist",
         help="digits are generated, never downloaded")
     add("--data-dir", metavar="DIR", default=data.default_folder(),
         help="holds mnist/*.gz; default: $MLP_DATA_DIR, else data/")
@@ -33,7 +35,7 @@ def add_settings(parser):
         help="never a fallback: cuda without a GPU is an error")
 
 
-def check_settings(args, batch_sizes):
+def check_settings(args, batch_sizes, option="--batch-size"):
     """Fill in what depends on other flags; Fault 2 where they clash."""
     if args.lr is None:
         args.lr = 1e-3 if args.optimizer == "adam" else 0.1
@@ -44,7 +46,7 @@ def check_settings(args, batch_sizes):
     size = args.limit or size
     for batch_size in batch_sizes:
         if batch_size > size:
-            raise Fault(USAGE, f"argument --batch-size: {batch_size} is not a "
+            raise Fault(USAGE, f"argument {option}: {batch_size} is not a "
                                f"whole number from 1 to {size}, the number "
                                "of training examples")
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import shutil
 import uuid
 from pathlib import Path
 
@@ -67,12 +68,14 @@ def make_folder(path):
 
 
 def remove_leftovers(folder):
-    """Delete temporaries whose process is gone (killed while writing)."""
+    """Delete temporaries (files, compile caches) whose process is gone."""
     for path in Path(folder).glob(f"{TEMPORARY}*"):
         owner = re.match(rf"{re.escape(TEMPORARY)}(\d+)-", path.name)
         if owner and not _alive(int(owner[1])):
             try:
                 path.unlink()
+            except IsADirectoryError:
+                shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 pass  # a read-only folder keeps its leftovers; harmless
 

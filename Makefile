@@ -1,0 +1,66 @@
+# make help lists the targets.
+
+PYTHON ?= python3
+PACKAGES = jax jaxlib torch numpy matplotlib
+
+# An interpreter that has the five packages (Colab, your own environment) is
+# used as it is and nothing is installed: upgrading a package there can lose
+# the GPU. Otherwise .venv is made beside this file. find_spec looks packages
+# up without importing them, which would take seconds.
+HAVE = $(1) -c 'import sys, importlib.util as u; \
+  sys.exit(not all(map(u.find_spec, "$(2)".split())))' 2>/dev/null
+ifeq ($(shell $(call HAVE,$(PYTHON),$(PACKAGES)) && echo yes),yes)
+  PY := $(PYTHON)
+  READY :=
+else
+  PY := .venv/bin/python
+  READY := .venv/ready
+endif
+# Extra flags for compare.py: make all ARGS='--repeats 3'
+ARGS ?=
+
+.PHONY: all quick test diff clean help
+
+all: $(READY)  ## fetch MNIST, compare (36 runs), draw, print the summary
+	$(PY) compare.py --dataset auto $(ARGS)
+
+quick: $(READY)  ## the same in about a minute: 6 runs of two epochs
+	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
+
+test: $(READY)  ## sanity checks, then the long tests
+	@$(call HAVE,$(PY),pytest) || { if [ "$(PY)" = .venv/bin/python ]; \
+	  then $(PY) -m pip install -q -r requirements-test.txt; \
+	  else echo "make test needs pytest: $(PY) -m pip install pytest"; \
+	  exit 4; fi; }
+	$(PY) test_mlp.py
+	$(PY) -m pytest -q -p no:cacheprovider tests
+
+diff:  ## the two scripts in two columns, 162 wide
+	@diff --side-by-side --width=162 --expand-tabs mlp_jax.py mlp_torch.py \
+	  || true
+
+clean:  ## remove what the programs made; keeps data/ and .venv/
+	rm -rf results results-quick .cache __pycache__ */__pycache__ \
+	  .pytest_cache .ruff_cache .hypothesis
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+# The CPU build of torch is 0.2 GB; the one that pip finds for Linux brings
+# several GB of CUDA libraries, which a machine without a GPU cannot use.
+.venv/ready: requirements.txt requirements-cuda.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: make PYTHON=python3.12"; exit 4; }
+	$(PYTHON) -m venv .venv
+	@if nvidia-smi >/dev/null 2>&1; then list=requirements-cuda.txt; \
+	  echo "NVIDIA GPU found: installing CUDA builds (about 4 GB)."; \
+	else list=requirements.txt; \
+	  if [ "$$(uname -s)" = Linux ]; then \
+	  echo "Installing five packages into .venv. On Linux pip's own torch"; \
+	  echo "brings several GB of CUDA libraries. To avoid them: stop now"; \
+	  echo "(Ctrl-C), install the CPU build into an environment of your own"; \
+	  echo "(pytorch.org, Get started, Compute platform: CPU) with the rest"; \
+	  echo "of requirements.txt, and run: make all PYTHON=/that/bin/python"; \
+	  fi; fi; \
+	.venv/bin/python -m pip install -q -r $$list
+	@touch $@

@@ -1,0 +1,264 @@
+"""The runs of a comparison: which, in what order, each in a fresh process.
+
+A run is one point (script, rung, feed) at one batch size, seed and repeat.
+What is done is known from the records alone, so a comparison that was
+stopped goes on where it was, and one that is complete starts no process.
+"""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import data
+from bench import environment, launch, record
+from bench.cli import DATA, ENVIRONMENT, STORAGE, Fault, clean, warn
+from bench.plan import ORDER_SEED, Job
+from bench.weights import read_weights, sha256_weights
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {"jax": ("numpy", "jax", "jaxlib"), "torch": ("numpy", "torch")}
+PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
+
+
+def find_data(dataset, data_dir):
+    """Verify the data once, before any run -> 'mnist' or 'digits'.
+
+    'auto' is MNIST when it is cached or can be fetched, else the generated
+    digits; but a damaged file is Fault 3, not a silent change of data.
+    """
+    folder = Path(data_dir, "mnist")
+    if dataset in ("mnist", "auto"):
+        present = any(os.path.lexists(folder / f"{name}.gz")
+                      for name in data.MNIST)
+        try:
+            data.obtain(folder)
+            return "mnist"
+        except Fault as fault:
+            if dataset == "mnist" or present or fault.code != DATA:
+                raise
+            warn("compare.py", f"{fault} -- GOING ON WITH GENERATED DIGITS, "
+                               "which are not MNIST")
+    # In a process of its own, for its memory.
+    code = subprocess.run([sys.executable, str(ROOT / "bench" / "digits.py")],
+                          stdout=subprocess.DEVNULL).returncode
+    if code:
+        raise Fault(code if 0 < code < 128 else DATA,
+                    "the digits could not be generated")
+    return "digits"
+
+
+class Grid:
+    """One comparison in one output folder."""
+
+    def __init__(self, out, settings, scripts, cpus, timeout, data_dir):
+        """settings: the flags of a script that all runs share, {name: value};
+        scripts: {contender: path}; cpus: list of cores for the children or
+        None for all; timeout: seconds of wall clock a run."""
+        self.out, self.settings, self.scripts = Path(out), settings, scripts
+        self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
+        self.runs, self.init = self.out / "runs", self.out / "init"
+        self.weights, self.codes = {}, {}
+
+    # ------------------------------------------------------------- folder
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Hold the output folder; Fault 5 if another comparison has it or it
+        cannot be written. The lock dies with the process: none goes stale."""
+        for folder in (self.out, self.runs, self.init):
+            record.make_folder(folder)
+        try:
+            lock = open(self.out / ".lock", "a+")
+        except OSError as error:
+            raise Fault(STORAGE, f"cannot write in: {str(self.out)!r}: "
+                        f"{error.strerror}. Choose another --out") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                lock.seek(0)
+                raise Fault(STORAGE, f"{str(self.out)!r} is in use by process "
+                            f"{clean(lock.read()) or 'unknown'}. Wait for it, "
+                            "or choose another --out") from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            for folder in (self.out, self.runs, self.init):
+                record.remove_leftovers(folder)
+            yield
+
+    # ------------------------------------------------------------ identity
+
+    def config(self, job):
+        """The configuration that a record of this job must state."""
+        return {**self.settings, "mode": job.point.mode,
+                "feed": job.point.feed, "batch_size": job.batch_size,
+                "seed": job.seed}
+
+    def code(self, name):
+        """What else decides a result: the code and the versions. A record
+        made by other code or versions is not reused: it is run again."""
+        if name not in self.codes:
+            files = (self.scripts[name], ROOT / "data.py",
+                     ROOT / "bench" / "contender.py")
+            packages = PACKAGES.get(name, ("numpy", "jax", "jaxlib", "torch"))
+            self.codes[name] = {
+                "files": [record.digest(path.read_text("utf-8"))
+                          for path in files],
+                "versions": [_version(package) for package in packages],
+                "machine": [environment.cpu_model(), self.cpus
+                            or environment.affinity()]}
+        return self.codes[name]
+
+    def path(self, job):
+        """Where the record of this job lies: the settings are in its name."""
+        point = job.point
+        identity = record.digest([
+            self.config(job), point.contender, self.code(point.contender),
+            self.weights[job.seed][1]])
+        return self.runs / (f"{point.contender}_{point.mode}_{point.feed}_b"
+                            f"{job.batch_size}_s{job.seed}_r{job.repeat}_"
+                            f"{identity}.json")
+
+    # ------------------------------------------------------------- weights
+
+    def find_weights(self, points, seeds):
+        """The initial weights of every seed, the same for all contenders:
+        made once, by the first point that can. Fault 4 when none can."""
+        sizes = [data.PIXELS, *self.settings["hidden"], data.CLASSES]
+        reasons = {}
+        for point in points:
+            stem = (f"{point.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
+                    f"{record.digest(self.code(point.contender))}")
+            paths = {seed: self.init / f"{stem}_s{seed}.npz" for seed in seeds}
+            for seed, path in paths.items():
+                with contextlib.suppress(Fault):
+                    read_weights(path, sizes)
+                    continue
+                reasons[point] = self._make(point, seed, path)
+                if reasons[point]:
+                    break
+            else:
+                self.weights = {
+                    seed: (path, sha256_weights(read_weights(path, sizes)))
+                    for seed, path in paths.items()}
+                return
+        raise Fault(ENVIRONMENT, "no point can run: " + "; ".join(
+            f"{point}: {reason}" for point, reason in reasons.items()))
+
+    def probe(self, points):
+        """{point: why it cannot run here, or None}. One short process each: a
+        missing framework is found once, not at every job."""
+        target = self.temporary()
+        try:
+            return {point: self._make(point, 0, target) for point in points}
+        finally:
+            target.unlink(missing_ok=True)
+
+    def _make(self, point, seed, target):
+        """Have the script write its initial weights -> None or the reason."""
+        arguments = self._arguments(
+            Job(point, 1, seed, 0), "--epochs", "0", "--save", target)
+        status, ending = self._launch(point, arguments,
+                                      min(self.timeout, PROBE_TIMEOUT))
+        if status == "ok" and target.is_file():
+            return None
+        tail = ending["tail"][-1] if ending["tail"] else "no output"
+        how = ending["signal"] or (
+            f"after {self.timeout:g} s" if status == "timeout"
+            else f"exit {ending['code']}")
+        return f"{tail} ({how})"
+
+    # ---------------------------------------------------------------- runs
+
+    def done(self, job):
+        """The final record of this job, or None. What cannot be believed is
+        moved aside, said, and run again."""
+        path = self.path(job)
+        if not path.exists():
+            return None
+        try:
+            found = record.read(path)
+            self._compare(found, job)
+        except record.BadRecord as error:
+            warn("compare.py", f"warning: {path.name}: {error}; set aside as "
+                               "*.bad and run again")
+            os.replace(path, path.with_name(path.name + ".bad"))
+            return None
+        return found
+
+    def _compare(self, found, job):
+        """Raise BadRecord unless the record answers this very request."""
+        for key, wanted in self.config(job).items():
+            if found["config"].get(key) != wanted:
+                raise record.BadRecord(
+                    f"config.{key}: {found['config'].get(key)!r} is not the "
+                    f"{wanted!r} that was asked for")
+        if found["status"] == "ok" and (
+                found.get("init_sha256") != self.weights[job.seed][1]):
+            raise record.BadRecord("init_sha256: not the weights given")
+
+    def run(self, job, block, reason=None):
+        """Run one job and publish its record -> the record. With a reason,
+        the point is unavailable and no process is started."""
+        path, temporary = self.path(job), self.temporary()
+        nonce = uuid.uuid4().hex
+        ending = {"code": None, "signal": None, "tail": [reason or ""]}
+        status, found = "unavailable", None
+        if reason is None:
+            arguments = self._arguments(
+                job, "--epochs", self.settings["epochs"], "--json", temporary,
+                "--init", self.weights[job.seed][0])
+            status, ending = self._launch(job.point, arguments, self.timeout,
+                                          nonce)
+        if status in ("ok", "diverged"):
+            try:
+                found = record.read(temporary)
+                if found["status"] != status or found["nonce"] != nonce:
+                    raise record.BadRecord("status or nonce: not of this run")
+                self._compare(found, job)
+            except record.BadRecord as error:
+                status = "bad_record" if temporary.exists() else "no_record"
+                ending["tail"].append(str(error))
+                found = None
+        temporary.unlink(missing_ok=True)
+        if found is None:
+            found = {"schema": record.SCHEMA, "status": status,
+                     "framework": job.point.contender, "nonce": nonce,
+                     "script": self.scripts[job.point.contender].name,
+                     "config": self.config(job), "exit": ending}
+        found.update(contender=job.point.contender, repeat=job.repeat,
+                     block=block, order_seed=ORDER_SEED)
+        record.write_atomic(path, record.dumps(found))
+        return found
+
+    def _arguments(self, job, *more):
+        flags = [f"--mode={job.point.mode}", f"--feed={job.point.feed}",
+                 f"--batch-size={job.batch_size}", f"--seed={job.seed}",
+                 f"--data-dir={self.data_dir}", *more]
+        for name, value in self.settings.items():
+            if name == "epochs" or value is None:
+                continue
+            values = value if isinstance(value, list) else [value]
+            flags += ["--" + name.replace("_", "-"), *values]
+        return [str(flag) for flag in flags]
+
+    def _launch(self, point, arguments, timeout, nonce=""):
+        return launch.run(self.scripts[point.contender], arguments, self.cpus,
+                          timeout, nonce, self.temporary)
+
+    def temporary(self):
+        """A name in the output folder that is never read back."""
+        return self.out / f"{record.TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

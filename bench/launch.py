@@ -1,0 +1,113 @@
+"""One script in one process: started, watched, ended, judged.
+
+The child gets a session of its own (one signal ends it and what it started),
+an output file in place of pipes (a full pipe blocks the child for ever) and a
+wall-clock limit (a silent hang never ends by itself).
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean
+
+CHILD = Path(__file__).resolve().parent / "child.py"
+LOG_LIMIT = 16 * 2**20  # bytes of output after which a child is stopped
+GRACE = 5               # seconds between asking a child to end and ending it
+
+
+def run(script, arguments, cpus, timeout, nonce, temporary):
+    """Run `script` with `arguments` in a process of its own, on the cores
+    `cpus` (None: all), for at most `timeout` seconds -> (status, ending).
+    temporary() names files that may be made and are removed again."""
+    command = [sys.executable, str(CHILD), str(os.getpid()),
+               ",".join(map(str, cpus)) if cpus else "all", str(script),
+               *arguments]
+    surroundings = {**os.environ, "MLP_NONCE": nonce}
+    log, cache = temporary(), temporary()
+    # An empty compile cache for each run, unless the user chose one: a
+    # warm one would make the second run of a point compile in no time.
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        surroundings["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+    try:
+        with open(log, "wb") as output:
+            status, code = _wait(command, surroundings, output, timeout)
+        ending = _ending(code, log)
+    except OSError as error:
+        if error.filename and not log.parent.is_dir():
+            raise Fault(STORAGE, f"{str(log.parent)!r} is gone. Start again "
+                                 "with another --out") from error
+        status, ending = "failed", {
+            "code": None, "signal": None,
+            "tail": [f"cannot start: {error.strerror}"]}
+    finally:
+        log.unlink(missing_ok=True)
+        shutil.rmtree(cache, ignore_errors=True)
+    return status or _status(ending), ending
+
+
+def _wait(command, surroundings, output, timeout):
+    """-> ('timeout' or 'failed' if it had to be stopped, exit code)."""
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        env=surroundings, start_new_session=True)
+    end = time.monotonic() + timeout
+    status = None
+    try:
+        while status is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(min(0.5, max(0.01, end - time.monotonic())))
+                break
+            if time.monotonic() >= end:
+                status = "timeout"
+            elif os.fstat(output.fileno()).st_size > LOG_LIMIT:
+                status = "failed"
+    finally:
+        _stop_group(child)
+    return status, child.returncode
+
+
+def _stop_group(child):
+    """End a child and everything it has started, and wait for it."""
+    for signum, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 30)):
+        try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                # Also after a normal end: a grandchild may be left.
+                os.killpg(child.pid, signum if child.poll() is None
+                          else signal.SIGKILL)
+            child.wait(patience)
+            return
+        except (subprocess.TimeoutExpired, Stopped):
+            continue  # it did not listen, or the user asks again: kill
+
+
+def _ending(code, log):
+    """Exit code (negative: signal) and the last lines of the output."""
+    with open(log, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    name = None
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name if -code in set(
+            signal.Signals) else f"signal {-code}"
+    return {"code": code if name is None else None, "signal": name,
+            "tail": [clean(line, 500) for line in lines[-20:]]}
+
+
+def _status(ending):
+    if ending["signal"]:
+        return "killed"
+    if ending["code"] == 0:
+        return "ok"  # if the record says so, too
+    text = "\n".join(ending["tail"])
+    if re.search(r"RESOURCE_EXHAUSTED|OutOfMemoryError|MemoryError"
+                 r"|out of memory|can't allocate memory", text):
+        return "oom"
+    return {DIVERGED: "diverged", ENVIRONMENT: "unavailable"}.get(
+        ending["code"], "failed")

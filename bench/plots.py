@@ -1,0 +1,216 @@
+"""The figures, as PNG and SVG, from records alone.
+
+One colour per framework (Okabe and Ito's palette, told apart by colour-blind
+readers and in grey) and one line style per rung, in every figure.
+"""
+
+import io
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter  # noqa: E402
+
+from bench.record import write_atomic  # noqa: E402
+from bench.report import group, name, three, where  # noqa: E402
+
+COLOURS = {"jax": "#0072B2", "torch": "#D55E00"}
+OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+STYLES = {"eager": ":", "step": "-", "epoch": "--"}
+WINDOW = 25  # most steps averaged in the per-iteration curves
+BAND = "lines: mean over runs; bands: one standard deviation; "
+plt.rcParams.update({
+    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.alpha": 0.25, "grid.linewidth": 0.6,
+    "figure.dpi": 110, "savefig.dpi": 150, "svg.hashsalt": "mlp",
+    "legend.frameon": False, "figure.constrained_layout.use": True})
+
+
+def colour(contender, known):
+    """A framework's colour; other contenders take the next free one."""
+    others = [c for c in known if c not in COLOURS]
+    return COLOURS.get(contender) or OTHERS[
+        others.index(contender) % len(OTHERS)]
+
+
+def save(figure, folder, stem):
+    for kind in ("png", "svg"):
+        buffer = io.BytesIO()
+        # No date in the file: the same records give the same bytes.
+        figure.savefig(buffer, format=kind, metadata={
+            "Date" if kind == "svg" else "Software": None})
+        write_atomic(folder / f"{stem}.{kind}", buffer.getvalue())
+    plt.close(figure)
+
+
+def caption(figure, records, title, text=""):
+    """Title, and below it what a reader needs to judge the picture."""
+    done = sum(r["status"] == "ok" for r in records)
+    place, _, rest = where(records).partition(", ")
+    figure.suptitle(f"{title} on {place}", x=0.01, ha="left", fontsize=12,
+                    fontweight="bold")
+    figure.supxlabel(f"{text}{rest}; {done} of {len(records)} runs",
+                     x=0.01, ha="left", fontsize=7.5, color="#555555")
+
+
+def plain_log(axis):
+    """Ticks of a log axis at 1, 2, 5, 10, … written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def curves(groups, size, series):
+    """For each point of one batch size: (key, mean, low, high) over runs of
+    series(record), low and high one standard deviation away."""
+    for key, members in groups.items():
+        lines = [series(r) for r in members if r["status"] == "ok"]
+        if key[3] == size and lines:
+            lines = np.array(lines, np.float64)
+            mean, spread = lines.mean(axis=0), lines.std(axis=0)
+            yield key, mean, mean - spread, mean + spread
+
+
+def panels(groups, rows):
+    """Figure with a column per batch size -> figure, axes (rows, columns),
+    sizes."""
+    sizes = sorted({key[3] for key in groups})
+    figure, axes = plt.subplots(
+        len(rows), len(sizes), figsize=(3.3 * len(sizes) + 1, 2.3 * len(rows)
+                                        + 1.1),
+        squeeze=False, sharex="col", sharey="row")
+    for column, size in enumerate(sizes):
+        axes[0, column].set_title(f"batch {size}", loc="left")
+    for row, label in enumerate(rows):
+        axes[row, 0].set_ylabel(label)
+        if "loss" in label:
+            axes[row, 0].set_yscale("log")
+            plain_log(axes[row, 0].yaxis)
+        else:
+            axes[row, 0].yaxis.set_major_formatter(PercentFormatter(1))
+    return figure, axes, sizes
+
+
+def legend(figure, axes):
+    """One legend for all panels, above them."""
+    handles = {}
+    for axis in axes.flat:
+        handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
+    figure.legend(handles.values(), handles.keys(), loc="outside upper right",
+                  ncols=len(handles), handlelength=3)
+
+
+def per_epoch(records, groups):
+    names = [f"{part}_{what}" for what in ("loss", "accuracy")
+             for part in ("train", "val")]
+    labels = ["training loss", "validation loss", "training accuracy",
+              "validation accuracy"]
+    figure, axes, sizes = panels(groups, labels)
+    known = [key[0] for key in groups]
+    for row, field in enumerate(names):
+        for axis, size in zip(axes[row], sizes):
+            for key, mean, low, high in curves(groups, size, lambda r: [
+                    entry[field] for entry in r["epochs"]]):  # noqa: B023
+                epochs = np.arange(1, len(mean) + 1)
+                paint = colour(key[0], known)
+                axis.plot(epochs, mean, STYLES[key[1]], color=paint,
+                          label=name(key), lw=1.6)
+                axis.fill_between(epochs, low, high, color=paint, alpha=0.12,
+                                  lw=0)
+    for axis in axes[-1]:
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    legend(figure, axes)
+    caption(figure, records, "Learning per epoch", BAND)
+    return figure
+
+
+def smooth(values):
+    """Mean of the last fifth of the values so far, of WINDOW at most."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    end = np.arange(1, len(values) + 1)
+    start = end - np.clip(end // 5, 1, WINDOW)
+    return (sums[end] - sums[start]) / (end - start)
+
+
+def per_iteration(records, groups):
+    figure, axes, sizes = panels(groups, ["training loss",
+                                          "training accuracy"])
+    known = [key[0] for key in groups]
+    for row, field in enumerate(("loss", "accuracy")):
+        for axis, size in zip(axes[row], sizes):
+            for key, mean, low, high in curves(
+                    groups, size, lambda r: smooth(r["steps"][field])):  # noqa: B023
+                steps = np.arange(1, len(mean) + 1)
+                thin = slice(None, None, max(1, len(mean) // 1000))
+                paint = colour(key[0], known)
+                axis.plot(steps[thin], mean[thin], STYLES[key[1]],
+                          color=paint, label=name(key), lw=1.3)
+                axis.fill_between(steps[thin], low[thin], high[thin],
+                                  color=paint, alpha=0.12, lw=0)
+    for axis in axes[-1]:
+        axis.set_xlabel(f"step (mean of up to {WINDOW} steps)")
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:g}"))
+    legend(figure, axes)
+    caption(figure, records, "Learning per iteration", BAND)
+    return figure
+
+
+def seconds_per_epoch(records, rows):
+    """Steady epochs (filled) and the first with compilation (hollow)."""
+    sizes = sorted({row["batch_size"] for row in rows})
+    points = list(dict.fromkeys(
+        (row["contender"], row["mode"], row["feed"]) for row in rows))[::-1]
+    known = [point[0] for point in points]
+    figure, axes = plt.subplots(
+        1, len(sizes), figsize=(3.3 * len(sizes) + 1, 0.42 * len(points) + 2),
+        squeeze=False, sharey=True, sharex=True)
+    for axis, size in zip(axes[0], sizes):
+        axis.set_title(f"batch {size}", loc="left")
+        axis.set_xscale("log")
+        plain_log(axis.xaxis)
+        axis.set_xlabel("seconds")
+        axis.margins(x=0.18)
+        for row in rows:
+            first, steady = row["first_epoch_s"], row["steady_epoch_s"]
+            if row["batch_size"] != size or first is None:
+                continue
+            height = points.index((row["contender"], row["mode"],
+                                   row["feed"]))
+            paint = colour(row["contender"], known)
+            if steady is not None:
+                axis.plot([steady, first], [height] * 2, color=paint, lw=0.8,
+                          alpha=0.5)
+                axis.plot(steady, height, "o", color=paint)
+                axis.annotate(three(steady), (steady, height), fontsize=8,
+                              xytext=(0, 6), textcoords="offset points",
+                              ha="center")
+                if row["steady_low_s"]:
+                    axis.plot([row["steady_low_s"], row["steady_high_s"]],
+                              [height] * 2, color=paint, lw=3, alpha=0.35,
+                              solid_capstyle="butt")
+            axis.plot(first, height, "o", color=paint, mfc="white")
+            axis.annotate(three(first), (first, height), fontsize=8,
+                          xytext=(0, -12), textcoords="offset points",
+                          ha="center", color="#555555")
+    axes[0, 0].set_yticks(range(len(points)),
+                          [name((*point, 0)) for point in points])
+    axes[0, 0].set_ylim(-0.7, len(points) - 0.4)
+    caption(figure, records, "Seconds per epoch",
+            "filled: steady epochs, median and 95 % interval; hollow: the "
+            "first epoch with compilation\n")
+    return figure
+
+
+def draw(folder, records, rows):
+    """All figures of a comparison into `folder`."""
+    groups = group(records)
+    if not any(r["status"] == "ok" for r in records):
+        return
+    save(per_epoch(records, groups), folder, "curves_epoch")
+    save(per_iteration(records, groups), folder, "curves_iteration")
+    save(seconds_per_epoch(records, rows), folder, "seconds")
