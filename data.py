@@ -112,9 +112,10 @@ def read_cached(path, file):
         raise
     except OSError as error:
         raise ValueError(f"cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb", closefd=True) as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("is not a regular file")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("is not a regular file")
+    with os.fdopen(descriptor, "rb") as handle:
         packed = handle.read((file.gz_bytes or file.raw_bytes) + 1)
     return unpack(packed, file)
 

@@ -43,6 +43,8 @@ def main():
     # As if the script had been called by its own name.
     sys.argv = [script, *arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(script))
+    # A contender may lie anywhere and still import bench.contender.
+    sys.path.insert(1, os.path.dirname(os.path.dirname(__file__)))
     runpy.run_path(script, run_name="__main__")
 
 

@@ -1,0 +1,12 @@
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent),
+                str(Path(__file__).resolve().parent)]
+
+# One compile cache for the whole run, empty at its start: what an earlier run
+# compiled must not make a test pass, and headers are precompiled once.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
+                      tempfile.mkdtemp(prefix="mlp-tests-"))
