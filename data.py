@@ -322,9 +322,12 @@ def main():
     for part in ("train", "test"):
         counts = np.bincount(arrays[f"{part}_labels"], minlength=CLASSES)
         print(f"{part} images per class 0 to 9: {counts.tolist()}")
-    pixels = arrays["train_images"] / np.float64(255)
-    print(f"training pixels in [0, 1]: mean {pixels.mean():.4f}, "
-          f"standard deviation {pixels.std():.4f}")
+    # From the 256 counts: 47 million pixels as float64 would take 376 MB.
+    share = np.bincount(arrays["train_images"].ravel(), minlength=256)
+    share, grey = share / share.sum(), np.arange(256) / 255
+    mean = share @ grey
+    print(f"training pixels in [0, 1]: mean {mean:.4f}, standard deviation "
+          f"{np.sqrt(share @ (grey - mean) ** 2):.4f}")
     return 0
 
 
