@@ -20,9 +20,8 @@ ever changed in place and everything a function needs is an argument.
 # `contender` is what the two scripts do alike: flags, clock, log, record.
 # It comes first because it turns a failed import into one clear line.
 
+import math
 from functools import partial
-
-import numpy as np
 
 from bench import contender
 
@@ -34,18 +33,22 @@ with contender.importing("jax"):
 # Every compilation announces itself. Counting them shows that none happens
 # inside a steady epoch: a recompilation costs more than an epoch.
 COMPILED = []
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, *_, **__: COMPILED.append(event)
-    if event == "/jax/core/compile/backend_compile_duration" else None)
+
+
+def note_event(event, *_, **__):
+    """JAX calls this with the name and duration of what it has just done"""
+    if event == "/jax/core/compile/backend_compile_duration":
+        COMPILED.append(event)
 
 
 def setup(args, run):
-    """Choose device and precision before the first array exists."""
+    """Choose device and precision before the first array exists"""
+    jax.monitoring.register_event_duration_secs_listener(note_event)
     # JAX_PLATFORMS, where the user has set it, stays in force for `auto`.
     if args.device != "auto":
         jax.config.update("jax_platforms", args.device)
     # float64 does not exist in JAX until it is asked for: arrays of it are
-    # silently made float32.
+    # made float32, with a warning at most.
     jax.config.update("jax_enable_x64", args.precision == "fp64")
     # float32 is not the same thing on both sides. On recent NVIDIA GPUs JAX
     # by default multiplies float32 matrices in TF32 (10 bits of mantissa in
@@ -59,7 +62,7 @@ def setup(args, run):
 
 
 def describe(args, run, device):
-    """Tell the record what ran where, and how to wait, read and count."""
+    """Tell the record what ran where, and how to wait, read and count"""
     contender.check_tf32(args.precision,
                          getattr(device, "compute_capability", 0))
     run.describe(
@@ -89,8 +92,8 @@ assert 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 == 235_146
 
 def init_params(key, sizes):
     """key, [784, 256, 128, 10] -> [(w (in, out), b (out,)), ...]"""
-    # A key is a value too. The same key gives the same numbers for ever, so
-    # it is split, once per use; a key used twice is a bug that no error
+    # A key is a value too. The same key gives the same numbers every time,
+    # so it is split, once per use; a key used twice is a bug that no error
     # shows. There is no global generator to seed.
     keys = jax.random.split(key, len(sizes) - 1)
     return [init_layer(*layer) for layer in zip(keys, sizes, sizes[1:])]
@@ -101,7 +104,7 @@ def init_layer(key, inputs, outputs):
     # He et al. 2015, https://arxiv.org/abs/1502.01852: variance 2 / fan-in
     # keeps the size of the activations through a ReLU, layer after layer.
     w = jax.random.normal(key, (inputs, outputs), jnp.float32)
-    return w * np.float32(np.sqrt(2 / inputs)), jnp.zeros(outputs, jnp.float32)
+    return w * math.sqrt(2 / inputs), jnp.zeros(outputs, jnp.float32)
 
 
 def init_state(params, args):
@@ -112,8 +115,9 @@ def init_state(params, args):
     # gives its inputs away, and a buffer can be given away only once.
     m = jax.tree.map(jnp.zeros_like, params)
     v = jax.tree.map(jnp.zeros_like, params)
-    # A typed array and not the number 0: a Python number has a "weak" type,
-    # and the strong one that comes back would compile the step again.
+    # An array of the weights' type and not the number 0: the state that a
+    # step returns must have the types of the state it takes, or jit would
+    # compile the step a second time for the new ones.
     return params, (m, v, jnp.zeros((), params[0][0].dtype))
 
 
@@ -134,7 +138,7 @@ def forward(params, x):
 # ----------------------------------------------------------------- 5. Loss
 # log_softmax, never log(softmax): softmax rounds small probabilities to 0,
 # whose logarithm is -inf. Labels are one-hot on both sides. The mean, not
-# the sum, so that the learning rate does not scale with the batch.
+# the sum, so that the gradient does not grow with the batch.
 
 def loss_fn(logits, y):
     """logits (B, 10), y (B, 10) -> mean cross-entropy, scalar"""
@@ -166,8 +170,9 @@ def train_step(update, state, x, y, lr):
     (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(
         params, x, y)
     state = update(params, grads, opt, lr)
-    # The loss stays on the device. float(loss) here would make the host
-    # wait for every step, and the device for the host.
+    # The loss stays an array on the device. float(loss) would make the
+    # host wait for every step; under jit, where it has no value yet, it
+    # raises.
     return state, jnp.stack([loss, accuracy(logits, y)])
 
 
@@ -182,10 +187,10 @@ def adam(params, grads, opt, lr):
     t = t + 1
     m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, grads)
     v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, grads)
-    # 1 - beta**t as -expm1(t log beta): in float32 the plain form is off by
-    # 1.3e-5 at t = 1, where torch.optim computes it in float64.
-    c1 = -jnp.expm1(t * np.log(BETA1).item())
-    c2 = -jnp.expm1(t * np.log(BETA2).item())
+    # 1 - beta**t as -expm1(t log beta): in float32 the plain form has a
+    # relative error of 1.3e-5; torch.optim computes it in float64.
+    c1 = -jnp.expm1(t * math.log(BETA1))
+    c2 = -jnp.expm1(t * math.log(BETA2))
     params = jax.tree.map(
         lambda p, m, v: p - lr / c1 * m / (jnp.sqrt(v / c2) + EPSILON),
         params, m, v)
@@ -205,8 +210,8 @@ UPDATES = {"sgd": sgd, "adam": adam}
 
 def gather_step(step, state, images, labels, idx, lr):
     """As step, but cuts the batch idx (B,) out of the data (N, ...) itself"""
-    # The data lies on the device; only the indices travel. An index out of
-    # range would be clamped without a word here; PyTorch raises.
+    # The data lies on the device; only the indices travel, with each call.
+    # An index out of range would be clamped without a word; PyTorch raises.
     return step(state, images[idx], labels[idx], lr)
 
 
@@ -237,7 +242,7 @@ def build(args, state, images, labels, order, lrs, lap):
         example = images, labels, order, lrs
     # A first call of jit(function) would do these three parts in one.
     # Donating the state (argument 0) lets XLA write the new weights over
-    # the old ones; the old arrays are gone, and touching one raises.
+    # the old ones; the old arrays are gone, and reading one raises.
     traced = jax.jit(function, donate_argnums=0).trace(state, *example)
     lap("trace_s")   # Python ran once, with shapes in place of numbers
     lowered = traced.lower()

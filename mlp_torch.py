@@ -33,7 +33,7 @@ with contender.importing("torch"):
 
 
 def setup(args, run):
-    """Choose device and precision before the first tensor exists."""
+    """Choose device and precision before the first tensor exists"""
     # float32 is not the same thing on both sides. PyTorch multiplies float32
     # matrices in float32 unless told otherwise; JAX on recent NVIDIA GPUs
     # uses TF32 (10 bits of mantissa in place of 23, up to 8 times faster).
@@ -41,8 +41,9 @@ def setup(args, run):
     torch.set_float32_matmul_precision(
         "high" if args.precision == "tf32" else "highest")
     # XLA on a CPU takes numbers below 1.2e-38 for zero; PyTorch computes
-    # them, slowly. Adam's v of weights to dead pixels decays into that
-    # range: without this line its epochs at batch 64 grew from 0.6 to 0.85 s.
+    # them, slowly. Adam's averages for weights whose gradient is seldom not
+    # zero decay into that range: without this line the compiled epochs at
+    # batch 64 grew from 0.6 to 0.85 s.
     torch.set_flush_denormal(True)
     # A tensor lives where it is put and nothing moves by itself, so from
     # here on args.device names a device, and everything is sent there.
@@ -56,7 +57,7 @@ def setup(args, run):
 
 
 def describe(args, run):
-    """Tell the record what ran where, and how to wait, read and count."""
+    """Tell the record what ran where, and how to wait, read and count"""
     cuda = args.device == "cuda"
     contender.check_tf32(
         args.precision, cuda and torch.cuda.get_device_capability()[0])
@@ -104,12 +105,11 @@ def init_params(model, seed):
 
 def load_pairs(model, weights):
     """model, [(w (in, out), b (out,)), ...] -> model with those weights"""
-    # tensor() copies. from_numpy() would share memory with the array, and
-    # the optimizer would change both.
-    tensors = [torch.tensor(a.T.copy()) for pair in weights for a in pair]
-    names = [name for name, _ in model.named_parameters()]
+    # from_numpy() shares memory with the array it is given, here a copy;
+    # otherwise the optimizer would change `weights` too.
+    leaves = [torch.from_numpy(a.T.copy()) for pair in weights for a in pair]
     # assign=True takes over the dtype too (float64 with --precision fp64).
-    model.load_state_dict(dict(zip(names, tensors)), assign=True)
+    model.load_state_dict(dict(zip(model.state_dict(), leaves)), assign=True)
     return model
 
 
@@ -123,24 +123,26 @@ def init_state(model, args):
     """model, flags -> (params, optimizer object), or for the rungs that
     write the update out (params, ()) or (params, (m, v, t)), all zero"""
     params = dict(model.named_parameters())
+    # fused: one kernel updates all weights; on two CPU cores and with Adam
+    # 1.4 times as fast as foreach at batch 64.
+    if args.mode == "eager" and args.optimizer == "sgd":
+        return params, torch.optim.SGD(params.values(), args.lr, fused=True)
     if args.mode == "eager":
-        # fused: one kernel updates all weights; on two CPU cores and with
-        # Adam 1.4 times as fast as foreach at batch 64.
-        kind = torch.optim.SGD if args.optimizer == "sgd" else torch.optim.Adam
-        return params, kind(params.values(), lr=args.lr, fused=True)
-    # The same weights as plain tensors, which autograd does not watch.
+        return params, torch.optim.Adam(params.values(), args.lr,
+                                        (BETA1, BETA2), EPSILON, fused=True)
+    # The same weights as plain tensors, which autograd does not watch; the
+    # module's own stay as they are and are not used.
     params = {name: p.detach().clone() for name, p in params.items()}
     if args.optimizer == "sgd":
         return params, ()
-    m, v = ({name: torch.zeros_like(p) for name, p in params.items()}
-            for _ in range(2))
+    m, v = ({n: torch.zeros_like(p) for n, p in params.items()} for _ in "mv")
     # A tensor and not the number 0: a Python number is part of the compiled
     # program, and a new one compiles it again.
     return params, (m, v, {"t": next(iter(params.values())).new_zeros(())})
 
 
 class MLP(nn.Module):
-    """sizes [784, 256, 128, 10] -> the network; weights are drawn later"""
+    """sizes [784, 256, 128, 10] -> the network; init_params draws weights"""
 
     def __init__(self, sizes):
         super().__init__()  # without it, assigning a layer raises
@@ -150,7 +152,7 @@ class MLP(nn.Module):
     # ------------------------------------------------------------ 4. Model
     # The weights are in self. While this runs, autograd records every
     # operation on a tape; the tape is what backward() walks back.
-    # nn.Linear takes a batch as it is; there is no vmap to call.
+    # Written for a batch, as in JAX; PyTorch's vmap is torch.func.vmap.
 
     def forward(self, x):
         """x (B, 784) -> logits (B, 10)"""
@@ -163,7 +165,7 @@ class MLP(nn.Module):
 # cross_entropy takes logits and applies log_softmax itself, never
 # log(softmax): softmax rounds small probabilities to 0, whose logarithm is
 # -inf. Labels are one-hot on both sides. The mean, not the sum, so that the
-# learning rate does not scale with the batch.
+# gradient does not grow with the batch.
 
 def loss_fn(logits, y):
     """logits (B, 10), y (B, 10) -> mean cross-entropy, scalar"""
@@ -173,7 +175,7 @@ def loss_fn(logits, y):
 def accuracy(logits, y):
     """logits (B, 10), y (B, 10) -> fraction right, scalar"""
     hits = logits.argmax(dim=1) == y.argmax(dim=1)
-    return hits.to(logits.dtype).mean()
+    return hits.mean(dtype=logits.dtype)
 
 
 def objective(params, model, x, y):
@@ -185,8 +187,8 @@ def objective(params, model, x, y):
 
 # ------------------------------------------------------------- 6. One step
 # The textbook step changes the weights where they are and returns nothing
-# new. The compiler cannot look into backward() or optimizer.step(), so the
-# compiled rungs write the same step as a function, as JAX does.
+# new. backward() and optimizer.step() would break a compiled function into
+# pieces, so the compiled rungs write the step as a function, as JAX does.
 
 def train_step(model, state, x, y, lr):
     """(params, optimizer), x (B, 784), y (B, 10), lr -> state, metrics (2,)"""
@@ -199,8 +201,8 @@ def train_step(model, state, x, y, lr):
     loss = loss_fn(logits, y)
     loss.backward()
     optimizer.step()
-    # detach: a kept loss would keep its whole tape. And no .item(), which
-    # on a GPU would make the host wait for every step.
+    # detach: only its value is kept, not its place on the tape. And no
+    # .item(), which on a GPU would make the host wait for every step.
     return state, torch.stack([loss.detach(), accuracy(logits, y)])
 
 
@@ -229,8 +231,8 @@ def adam(params, grads, opt, lr):
     m, v, t = opt[0], opt[1], opt[2]["t"] + 1
     m = {n: BETA1 * m[n] + (1 - BETA1) * g for n, g in grads.items()}
     v = {n: BETA2 * v[n] + (1 - BETA2) * g * g for n, g in grads.items()}
-    # 1 - beta**t as -expm1(t log beta): in float32 the plain form is off by
-    # 1.3e-5 at t = 1, where torch.optim computes it in float64.
+    # 1 - beta**t as -expm1(t log beta): in float32 the plain form has a
+    # relative error of 1.3e-5; torch.optim computes it in float64.
     c1 = -torch.expm1(t * math.log(BETA1))
     c2 = -torch.expm1(t * math.log(BETA2))
     params = {n: p - lr / c1 * m[n] / (torch.sqrt(v[n] / c2) + EPSILON)
@@ -246,15 +248,16 @@ UPDATES = {"sgd": sgd, "adam": adam}
 #   eager  every operation is dispatched by Python, one by one; backward()
 #          is one call into C++
 #   step   torch.compile traces the pure step and Inductor turns it, fused,
-#          into C++ or Triton: one call from Python per batch
-#   epoch  CUDA only: the compiled step is recorded as a CUDA graph, and an
-#          epoch is replays of it with no work for Python in between
+#          into C++ or Triton around library matrix products: one call from
+#          Python per batch
+#   epoch  CUDA only: the compiled step is recorded as a CUDA graph; all that
+#          is left to Python is to say "again" S times
 
 def gather_step(step, state, images, labels, idx, lr):
     """As step, but cuts the batch idx (B,) out of the data (N, ...) itself"""
     # The data lies on the device; only the indices travel. An index out of
-    # range raises here; JAX would clamp it without a word. index_select
-    # because images[idx] first works out what kind of index it got.
+    # range raises; JAX would clamp it without a word. index_select because
+    # images[idx] first works out what kind of index it got.
     return step(state, images.index_select(0, idx),
                 labels.index_select(0, idx), lr)
 
@@ -262,10 +265,11 @@ def gather_step(step, state, images, labels, idx, lr):
 def batches(args, images, labels, order):
     """data, order (S, B) -> S times what one step takes"""
     if args.feed == "host":
-        # Feed "host": the DataLoader that every tutorial uses, told which
-        # images to take, because its own shuffle would be another order.
-        pairs = TensorDataset(*map(torch.from_numpy, (images, labels)))
-        for x, y in DataLoader(pairs, batch_sampler=order.tolist()):
+        # Feed "host": the DataLoader of every tutorial, told which images
+        # to take (its own shuffle would be another order). It fetches them
+        # one by one, and that is what this feed is there to show.
+        dataset = TensorDataset(*map(torch.from_numpy, (images, labels)))
+        for x, y in DataLoader(dataset, batch_sampler=order.tolist()):
             yield x.to(args.device), y.to(args.device)
     else:
         for idx in torch.from_numpy(order).to(args.device):
@@ -282,8 +286,8 @@ def build(args, model, state, images, labels, order, lrs, lap):
     # fullgraph: an operation that cannot be compiled is an error, not a
     # silent piece of eager. dynamic=False: one program for these shapes.
     program = torch.compile(function, fullgraph=True, dynamic=False)
-    # The first call compiles. The step is pure, so throwing the result away
-    # leaves the state as it was.
+    # The first call compiles, all in one (JAX shows three parts). The step
+    # is pure, so throwing the result away leaves the state as it was.
     batch = next(batches(args, images, labels, order))
     program(state, *batch, torch.from_numpy(lrs).to(args.device)[0])
     return (program if args.mode == "step" else
@@ -359,13 +363,13 @@ def replay(graph, slots, state, images, labels, order, lrs):
     slots[2].copy_(torch.from_numpy(lrs))
     for _ in order:
         graph.replay()
-    return state, slots[3]
+    return state, slots[3].clone()  # the next epoch overwrites the slot
 
 
 # ------------------------------------------------------------- 8. Evaluate
 # no_grad: no tape, so no memory for one. eval() would switch dropout and
 # batch norm to their test behaviour; this network has neither. One call for
-# the whole set, as in JAX.
+# the whole set, as in JAX; not compiled, because it is outside the clock.
 
 @torch.no_grad()
 def evaluate(model, state, x, y):

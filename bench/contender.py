@@ -175,8 +175,8 @@ class Run:
         nothing ahead); lap(name) inside splits it. The arguments are those of
         the first epoch, for their shapes and types: no step counts yet."""
         arguments = *self.sets["train"], self.order(0), self.schedule()
-        before, start = self.compiled(), clock()
-        last = start
+        last = start = clock()
+        before = self.compiled()
 
         def lap(name):
             nonlocal last
@@ -258,7 +258,8 @@ class Run:
             steady = (f", then {timing['steady_epoch_s']:.3f} s an epoch "
                       f"(median of {len(seconds) - 1})")
         ahead = ("nothing compiled ahead" if timing["compile_s"] is None else
-                 f"compiling {timing['compile_s']:.2f} s")
+                 f"compiling {timing['compile_s']:.2f} s (counted in the "
+                 "first epoch)")
         accuracy, n = (self.record["final"]["test_accuracy"],
                        self.record["dataset"]["sizes"]["test"])
         error = 1.96 * (accuracy * (1 - accuracy) / n) ** 0.5
@@ -266,7 +267,7 @@ class Run:
                  f"from {n} images)\n"
                  f"time: importing {timing['import_s']:.2f} s, data "
                  f"{timing['data_s']:.2f} s, {ahead}; first epoch "
-                 f"{timing['first_epoch_s']:.3f} s with compiling{steady}")
+                 f"{timing['first_epoch_s']:.3f} s{steady}")
         return OK
 
     def diverge(self, reason):
