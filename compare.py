@@ -97,6 +97,9 @@ def run_all(job_grid, blocks):
     """Run what is not done yet -> the records of all jobs."""
     jobs = [(block, job) for block, jobs in enumerate(blocks) for job in jobs]
     records = {job: job_grid.done(job) for _, job in jobs}
+    for block, job in jobs:  # numbered anew: the grid may have grown
+        if records[job]:
+            records[job]["block"] = block
     todo = [(block, job) for block, job in jobs if records[job] is None
             or records[job]["status"] not in record.FINAL]
     print(f"{len(jobs)} runs on {job_grid.settings['dataset']}, "

@@ -140,7 +140,7 @@ def obtain(folder, files=MNIST, mirrors=MIRRORS, deadline=DEADLINE):
         except ValueError as error:
             cli.warn("data.py", f"warning: {str(path)!r} {error}; "
                                 "fetching a good one")
-            if path.is_symlink() or not path.is_file():
+            if os.path.islink(path) or not os.path.isfile(path):
                 raise Fault(DATA, f"cannot use {str(path)!r}: it {error}. "
                                   "Remove it and try again") from error
         make_folder(folder)

@@ -42,9 +42,10 @@ def main():
         os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
     # As if the script had been called by its own name.
     sys.argv = [script, *arguments]
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
-    # A contender may lie anywhere and still import bench.contender.
-    sys.path.insert(1, os.path.dirname(os.path.dirname(__file__)))
+    # A contender may lie anywhere and still import bench.contender, also
+    # beside a data.py of its own.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(1, os.path.dirname(os.path.abspath(script)))
     runpy.run_path(script, run_name="__main__")
 
 

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 import data
-from bench import cli, environment, record
-from bench.cli import DIVERGED, ENVIRONMENT, OK, STORAGE, Fault
+from bench import cli, environment, record, stats
+from bench.cli import DIVERGED, ENVIRONMENT, OK, STORAGE, USAGE, Fault
 from bench.environment import check_tf32, check_torch_rung, cores, find_device  # noqa: F401  (for the scripts)
 from bench.flags import RUNGS, parse
 from bench.weights import read_weights, sha256_weights, write_weights
@@ -35,6 +35,7 @@ from bench.weights import read_weights, sha256_weights, write_weights
 clock = time.perf_counter  # monotonic: never jumps when the wall clock is set
 # Reading of `clock` at which the process was created.
 BIRTH = clock() - environment.process_age()
+MOST_STEPS = 1_000_000  # about 30 MiB of record
 INSTALL = {"jax": "jax==0.10.2", "torch": "torch==2.13.0"}
 
 
@@ -45,6 +46,8 @@ def importing(package):
     prog = os.path.basename(sys.argv[0])
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         if os.environ.get("MLP_DEBUG") == "1":
             raise
@@ -145,6 +148,10 @@ class Run:
                        y.astype(self.dtype, copy=False))
                 for part, (x, y) in sets.items()}
         self.n = len(sets["train"][0])
+        if args.epochs * (self.n // args.batch_size) > MOST_STEPS:
+            raise Fault(USAGE, f"argument --epochs: {args.epochs} make more "
+                               f"than {MOST_STEPS} steps at this batch size, "
+                               "and every step stands in the record")
         self.record["dataset"] = {
             "name": args.dataset, "sha256": data.sha256(files),
             "split": args.split,
@@ -262,9 +269,9 @@ class Run:
                  "first epoch)")
         accuracy, n = (self.record["final"]["test_accuracy"],
                        self.record["dataset"]["sizes"]["test"])
-        error = 1.96 * (accuracy * (1 - accuracy) / n) ** 0.5
-        self.say(f"test accuracy {accuracy:.2%} (95 % interval ± {error:.2%} "
-                 f"from {n} images)\n"
+        low, high = stats.wilson(accuracy, n)
+        self.say(f"test accuracy {accuracy:.2%} (95 % interval {low:.2%} to "
+                 f"{high:.2%}, from {n} images)\n"
                  f"time: importing {timing['import_s']:.2f} s, data "
                  f"{timing['data_s']:.2f} s, {ahead}; first epoch "
                  f"{timing['first_epoch_s']:.3f} s{steady}")
@@ -309,9 +316,11 @@ def main(train, script, framework, default_mode, modes=RUNGS):
     def program():
         args = parse(script, modes, default_mode)
         for path in (args.json if args.json != "-" else None, args.save):
-            if path and not Path(path).absolute().parent.is_dir():
-                raise Fault(STORAGE, f"cannot write: {path!r}: its folder "
-                                     "does not exist. Create it first")
+            if path and (os.path.isdir(path) or not os.access(
+                    os.path.dirname(os.path.abspath(path)), os.W_OK)):
+                raise Fault(STORAGE, f"cannot write: {path!r}: a folder, or "
+                                     "inside one that is missing or read-only"
+                                     ". Name a file in a writable folder")
         run = Run(args, script, framework)
         try:
             with np.errstate(all="ignore"):

@@ -7,8 +7,10 @@ stopped goes on where it was, and one that is complete starts no process.
 
 import contextlib
 import fcntl
+import hashlib
 import importlib.metadata
 import os
+import platform
 import subprocess
 import sys
 import uuid
@@ -21,7 +23,10 @@ from bench.plan import ORDER_SEED, Job
 from bench.weights import read_weights, sha256_weights
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"jax": ("numpy", "jax", "jaxlib"), "torch": ("numpy", "torch")}
+PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
+                    "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
+# The modules of bench/ that run inside a child and so decide its numbers.
+SHARED = ("contender", "environment", "weights", "launch", "child")
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
 
@@ -104,13 +109,16 @@ class Grid:
         """What else decides a result: the code and the versions. A record
         made by other code or versions is not reused: it is run again."""
         if name not in self.codes:
-            files = (self.scripts[name], ROOT / "data.py",
-                     ROOT / "bench" / "contender.py")
-            packages = PACKAGES.get(name, ("numpy", "jax", "jaxlib", "torch"))
+            files = [self.scripts[name], ROOT / "data.py", *(
+                ROOT / "bench" / f"{module}.py" for module in SHARED)]
+            packages = PACKAGES.get(name, sum(PACKAGES.values(), ()))
             self.codes[name] = {
-                "files": [record.digest(path.read_text("utf-8"))
+                "files": [hashlib.sha256(path.read_bytes()).hexdigest()
                           for path in files],
                 "versions": [_version(package) for package in packages],
+                "python": platform.python_version(),
+                "variables": environment.describe()["variables"],
+                "own cache": "TORCHINDUCTOR_CACHE_DIR" in os.environ,
                 "machine": [environment.cpu_model(), self.cpus
                             or environment.affinity()]}
         return self.codes[name]
@@ -156,7 +164,11 @@ class Grid:
         missing framework is found once, not at every job."""
         target = self.temporary()
         try:
-            return {point: self._make(point, 0, target) for point in points}
+            reasons = {}
+            for point in points:
+                target.unlink(missing_ok=True)
+                reasons[point] = self._make(point, 0, target)
+            return reasons
         finally:
             target.unlink(missing_ok=True)
 
@@ -170,7 +182,7 @@ class Grid:
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
         how = ending["signal"] or (
-            f"after {self.timeout:g} s" if status == "timeout"
+            "no answer in time" if status == "timeout"
             else f"exit {ending['code']}")
         return f"{tail} ({how})"
 

@@ -31,11 +31,16 @@ def run(script, arguments, cpus, timeout, nonce, temporary):
                *arguments]
     surroundings = {**os.environ, "MLP_NONCE": nonce}
     log, cache = temporary(), temporary()
-    # An empty compile cache for each run, unless the user chose one: a
-    # warm one would make the second run of a point compile in no time.
-    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
-        surroundings["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
     try:
+        # An empty compile cache for each run, unless the user chose one: a
+        # warm one would make the second run of a point compile in no time.
+        # TMPDIR too, because there, and not in its cache, Inductor keeps the
+        # C++ headers that it precompiles (some 4 s of the first compilation).
+        if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+            cache.mkdir()
+            surroundings.update(TMPDIR=str(cache.resolve()),
+                                TORCHINDUCTOR_CACHE_DIR=str(
+                                    cache.resolve() / "inductor"))
         with open(log, "wb") as output:
             status, code = _wait(command, surroundings, output, timeout)
         ending = _ending(code, log)
@@ -75,6 +80,7 @@ def _wait(command, surroundings, output, timeout):
 
 def _stop_group(child):
     """End a child and everything it has started, and wait for it."""
+    stopped = None
     for signum, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 30)):
         try:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -82,9 +88,13 @@ def _stop_group(child):
                 os.killpg(child.pid, signum if child.poll() is None
                           else signal.SIGKILL)
             child.wait(patience)
-            return
-        except (subprocess.TimeoutExpired, Stopped):
-            continue  # it did not listen, or the user asks again: kill
+            break
+        except subprocess.TimeoutExpired:
+            continue  # it did not listen: kill
+        except Stopped as signalled:
+            stopped = signalled  # the user asks (again): kill at once
+    if stopped:
+        raise stopped
 
 
 def _ending(code, log):
@@ -101,8 +111,8 @@ def _ending(code, log):
 
 
 def _status(ending):
-    if ending["signal"]:
-        return "killed"
+    if ending["signal"] or (ending["code"] or 0) > 128:
+        return "killed"  # from outside; a script turns SIGTERM into 143
     if ending["code"] == 0:
         return "ok"  # if the record says so, too
     text = "\n".join(ending["tail"])

@@ -1,12 +1,13 @@
 """The runs of a comparison before any is started: points, jobs, their order."""
 
+import os
 import random
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import environment
-from bench.cli import USAGE, Fault, clean
+from bench.cli import ENVIRONMENT, USAGE, Fault, clean
 from bench.flags import RUNGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +64,9 @@ def parse_contenders(texts):
             raise Fault(USAGE, f"argument --contender: {clean(text)!r} is not "
                         "NAME=SCRIPT with NAME of a-z, 0-9 and -")
         scripts[name] = Path(path).resolve()
+        if not os.path.isfile(scripts[name]):
+            raise Fault(ENVIRONMENT, f"argument --contender: {path!r} is not "
+                                     "a file. Give the path of the script")
     return scripts
 
 

@@ -30,7 +30,7 @@ plt.rcParams.update({
 
 def colour(contender, known):
     """A framework's colour; other contenders take the next free one."""
-    others = [c for c in known if c not in COLOURS]
+    others = sorted({c for c in known if c not in COLOURS})
     return COLOURS.get(contender) or OTHERS[
         others.index(contender) % len(OTHERS)]
 
@@ -77,7 +77,8 @@ def curves(groups, size, series):
         lines = [series(r) for r in members if r["status"] == "ok"]
         if key[3] == size and lines:
             lines = np.array(lines, np.float64)
-            mean, spread = lines.mean(axis=0), lines.std(axis=0)
+            mean = lines.mean(axis=0)
+            spread = lines.std(axis=0, ddof=1) if len(lines) > 1 else 0
             yield key, mean, mean - spread, mean + spread
 
 

@@ -72,10 +72,11 @@ def remove_leftovers(folder):
     for path in Path(folder).glob(f"{TEMPORARY}*"):
         owner = re.match(rf"{re.escape(TEMPORARY)}(\d+)-", path.name)
         if owner and not _alive(int(owner[1])):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+                continue
             try:
                 path.unlink()
-            except IsADirectoryError:
-                shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 pass  # a read-only folder keeps its leftovers; harmless
 
@@ -93,10 +94,17 @@ def _alive(pid):
 def dumps(record):
     """JSON text of a record; NaN and infinity are refused, not written."""
     return json.dumps(record, allow_nan=False, sort_keys=True,
-                      separators=(",", ":"), ensure_ascii=False) + "\n"
+                      separators=(",", ":")) + "\n"
 
 
 # ----------------------------------------------------------------- reading
+
+# What the tables and figures read, beside the numbers checked one by one.
+REQUIRED = {
+    "environment": ("device_kind", "device_name", "cpu_model", "cores"),
+    "dataset": ("name", "sizes"), "timing": (), "steps": (), "final": (),
+    "memory": ("host_peak_bytes", "device_peak_bytes")}
+
 
 class BadRecord(ValueError):
     """A record that cannot be believed; the text names the field."""
@@ -120,6 +128,7 @@ def parse(text):
     try:
         record = json.loads(text.decode("utf-8"), parse_constant=_no_constant,
                             object_pairs_hook=_no_duplicates)
+        dumps(record)  # 1e999 is read as infinity; it must not come back
     except BadRecord:
         raise
     except (ValueError, RecursionError) as error:
@@ -145,8 +154,10 @@ def _fail(field, value, wanted):
 def _number(field, value, low=0.0, high=math.inf, optional=False):
     if value is None and optional:
         return
+    # The bounds first: isfinite raises on an integer beyond all floats.
     if (isinstance(value, bool) or not isinstance(value, (int, float))
-            or not (low <= value <= high and math.isfinite(value))):
+            or not (low <= value <= min(high, 1e300)
+                    and math.isfinite(value))):
         _fail(field, value, f"a number from {low} to {high}")
 
 
@@ -164,12 +175,19 @@ def check(record):
             _fail(field, record.get(field), "a string")
     if not isinstance(record.get("config"), dict):
         _fail("config", record.get("config"), "an object")
-    if record["status"] != "ok":
-        return  # the other states carry a reason and no metrics
-    for field in ("environment", "dataset", "timing", "steps", "final",
-                  "memory"):
+    if record["status"] != "ok":  # a reason and no metrics
+        ending = record.get("exit")
+        if not isinstance(ending, dict) or not {
+                "code", "signal", "tail"} <= ending.keys() or not isinstance(
+                ending["tail"], list):
+            _fail("exit", ending, "an object with code, signal and tail")
+        return
+    for field, keys in REQUIRED.items():
         if not isinstance(record.get(field), dict):
             _fail(field, record.get(field), "an object")
+        for key in keys:
+            if key not in record[field]:
+                _fail(field, sorted(record[field]), f"complete: no {key}")
     config, timing = record["config"], record["timing"]
     for field in ("batch_size", "epochs"):
         _number(f"config.{field}", config.get(field), 1)
@@ -188,6 +206,8 @@ def check(record):
     for entry in epochs:
         if not isinstance(entry, dict):
             _fail("epochs", entry, "a list of objects")
+        for field in ("epoch", "start_s", "end_s"):
+            _number(f"epochs.{field}", entry.get(field))
         for field in ("train_loss", "val_loss"):
             _number(f"epochs.{field}", entry.get(field))
         for field in ("train_accuracy", "val_accuracy", "test_accuracy"):

@@ -74,6 +74,12 @@ def where(records):
     return ", ".join(" and ".join(part) for part in parts)
 
 
+def devices(records):
+    """Names of the devices that the finished runs were on."""
+    return sorted({r["environment"]["device_name"] for r in records
+                   if r["status"] == "ok"})
+
+
 def versions(records):
     """'jax 0.10.2, torch 2.13.0, …' of the finished runs."""
     seen = {f"{key} {value}" for r in records if r["status"] == "ok"
@@ -197,9 +203,9 @@ def markdown_summary(records, rows):
     lines = [
         f"# {where(records)}", "",
         f"{done} of {len(records)} runs finished. {versions(records)}. Median "
-        "over processes with its 95 % interval; bold where the interval of "
-        "the ratio to the runner-up excludes 1. First epoch includes "
-        "compilation.", "",
+        "over processes and, in brackets, the 95 % interval of their "
+        "geometric mean; bold where the interval of the ratio to the "
+        "runner-up lies below 1. The first epoch includes compilation.", "",
         "| batch | point | n | steady epoch, s | first epoch, s | compile, s "
         "| test accuracy |", "|--:|---|--:|--:|--:|--:|--:|"]
     for row in rows:
@@ -209,10 +215,11 @@ def markdown_summary(records, rows):
                         key=lambda r: r["steady_epoch_s"])
         steady = with_span(row["steady_epoch_s"], row["steady_low_s"],
                            row["steady_high_s"])
-        if len(rivals) > 1 and rivals[0] is row:
+        if len(rivals) > 1 and rivals[0] is row and (
+                len(devices(records)) == 1):
             found = paired(groups, key, tuple(
                 rivals[1][c] for c in SUMMARY[:4]))
-            if found and stats.decided(found[1]):
+            if found and found[1] and found[1][1] < 1:
                 steady = f"**{steady}**"
         score = "" if row["test_accuracy"] is None else (
             f"{row['test_accuracy']:.2%}" + (
@@ -224,8 +231,12 @@ def markdown_summary(records, rows):
                      f"{three(row['first_epoch_s']) or '-'} | "
                      f"{three(row['compile_s']) or '-'} | {score or '-'} |")
     lines += ["", "Test accuracy: mean ± standard deviation over runs; the "
-              "10,000 test images alone leave it uncertain by about 0.3 "
-              "points.", "", "## Ratios of steady epochs", "",
+              "finite test set alone leaves it uncertain by about 0.3 points."]
+    if len(devices(records)) > 1:
+        return "\n".join([*lines, "", "**Not comparable: the runs were on "
+                          f"{' and '.join(devices(records))}.** No ratios, no "
+                          "figures.", *failed_lines(records)]) + "\n"
+    lines += ["", "## Ratios of steady epochs", "",
               "Geometric mean over blocks with its 95 % interval; above 1 the "
               "first is slower.", "",
               "| batch | first / second | ratio | blocks | verdict |",
@@ -243,20 +254,24 @@ def markdown_summary(records, rows):
                     f"| {first[3]} | {name(first)} / {name(second)} | "
                     f"{with_span(value, *(span or (None, None)))} | "
                     f"{blocks} | {verdict} |")
+    return "\n".join(lines + failed_lines(records)) + "\n"
+
+
+def failed_lines(records):
+    """The table of runs that are not ok; nothing if there are none."""
+    lines = ["", "## Runs that are not ok", "", "| run | state | reason |",
+             "|---|---|---|"]
     failed = [r for r in records if r["status"] != "ok"]
-    if failed:
-        lines += ["", "## Runs that are not ok", "",
-                  "| run | state | reason |", "|---|---|---|"]
-        for r in failed:
-            c, ending = r["config"], r["exit"]
-            how = ending["signal"] or (
-                "" if ending["code"] is None else f"exit {ending['code']}")
-            tail = clean(ending["tail"][-1] if ending["tail"] else "", 300)
-            lines.append(
-                f"| {r['contender']} {c['mode']} {c['feed']}, batch "
-                f"{c['batch_size']}, seed {c['seed']}, repeat {r['repeat']} | "
-                f"{r['status']} | {how} {tail.replace('|', '/')} |")
-    return "\n".join(lines) + "\n"
+    for r in failed:
+        c, ending = r["config"], r["exit"]
+        how = ending["signal"] or (
+            "" if ending["code"] is None else f"exit {ending['code']}")
+        tail = clean(ending["tail"][-1] if ending["tail"] else "", 300)
+        lines.append(
+            f"| {r['contender']} {c['mode']} {c['feed']}, batch "
+            f"{c['batch_size']}, seed {c['seed']}, repeat {r['repeat']} | "
+            f"{r['status']} | {how} {tail.replace('|', '/')} |")
+    return lines if failed else []
 
 
 # ---------------------------------------------------------------- terminal
@@ -312,5 +327,11 @@ def write(out, records):
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
         return max(1, sum(r["status"] != "ok" for r in records))
+    bad = sum(r["status"] != "ok" for r in records)
+    if len(devices(records)) > 1:
+        warn("compare.py", "not comparable: the runs were on "
+                           f"{' and '.join(devices(records))}; name one with "
+                           "--device")
+        return max(1, bad)
     plots.draw(out / "figures", records, rows)
-    return sum(r["status"] != "ok" for r in records)
+    return bad
