@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter  # noqa: E402
 
 from bench.record import write_atomic  # noqa: E402
-from bench.report import group, name, three, where  # noqa: E402
+from bench.summary import group, name, three, where  # noqa: E402
 
 COLOURS = {"jax": "#0072B2", "torch": "#D55E00"}
 OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")

@@ -10,14 +10,22 @@ import csv
 import io
 import json
 import os
-from collections import Counter
 from pathlib import Path
-
-import numpy as np
 
 from bench import stats
 from bench.cli import STORAGE, Fault, clean, warn
 from bench.record import make_folder, write_atomic
+from bench.summary import (
+    SUMMARY,
+    devices,
+    group,
+    name,
+    paired,
+    summarise,
+    three,
+    versions,
+    where,
+)
 
 RUN = ("contender", "mode", "feed", "batch_size", "seed", "repeat", "block",
        "status", "dataset", "split", "optimizer", "lr", "precision",
@@ -25,78 +33,16 @@ RUN = ("contender", "mode", "feed", "batch_size", "seed", "repeat", "block",
 EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
          "train_loss", "train_accuracy", "val_loss", "val_accuracy",
          "test_accuracy")
-SUMMARY = ("contender", "mode", "feed", "batch_size", "runs", "ok",
-           "steady_epoch_s", "steady_low_s", "steady_high_s", "compile_s",
-           "first_epoch_s", "total_s", "test_accuracy", "test_accuracy_sd",
-           "host_peak_mib", "device_peak_mib")
 
-
-# ------------------------------------------------------------------- cells
 
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for name in ("results.csv", "iterations.csv", "summary.csv", "summary.md"):
-        if Path(out, name).is_dir():
-            raise Fault(STORAGE, f"cannot write: {str(Path(out, name))!r}: is "
-                                 "a folder. Remove it or choose another --out")
+    for file in ("results.csv", "iterations.csv", "summary.csv", "summary.md"):
+        if os.path.isdir(path := os.path.join(out, file)):
+            raise Fault(STORAGE, f"cannot write: {path!r}: is a folder. "
+                                 "Remove it or choose another --out")
     make_folder(Path(out, "figures"))
-
-
-def three(value):
-    """A number with three significant figures, never in powers of ten."""
-    if value is None:
-        return ""
-    digits = 3 - len(f"{abs(value):.0f}") if abs(value) >= 1 else (
-        2 - int(np.floor(np.log10(abs(value)))) if value else 0)
-    return f"{value:.{max(0, digits)}f}"
-
-
-def name(key):
-    """(contender, mode, feed, batch size) -> 'jax step', the feed if not
-    resident on the device."""
-    return f"{key[0]} {key[1]}" + (", host feed" * (key[2] == "host"))
-
-
-def where(records):
-    """'MNIST, cpu (model), fp32, adam' of the finished runs, for captions."""
-    done = [r for r in records if r["status"] == "ok"]
-    if not done:
-        return "no finished run"
-    parts = [Counter(f(r) for r in done) for f in (
-        lambda r: {"mnist": "MNIST", "digits": "GENERATED DIGITS (not MNIST)"}[
-            r["dataset"]["name"]],
-        lambda r: {"cpu": r["environment"]["cpu_model"] + ", {} cores".format(
-            r["environment"]["cores"])}.get(
-            r["environment"]["device_kind"], r["environment"]["device_name"]),
-        lambda r: r["config"]["precision"],
-        lambda r: f"{r['config']['optimizer']} lr {r['config']['lr']:g}")]
-    return ", ".join(" and ".join(part) for part in parts)
-
-
-def devices(records):
-    """Names of the devices that the finished runs were on."""
-    return sorted({r["environment"]["device_name"] for r in records
-                   if r["status"] == "ok"})
-
-
-def versions(records):
-    """'jax 0.10.2, torch 2.13.0, …' of the finished runs."""
-    seen = {f"{key} {value}" for r in records if r["status"] == "ok"
-            for key, value in r["environment"].items()
-            if key in ("jax", "torch", "numpy", "python", "cuda") and value}
-    return ", ".join(sorted(seen))
-
-
-def group(records):
-    """{(contender, mode, feed, batch size): [record, …]} in order."""
-    groups = {}
-    for r in records:
-        c = r["config"]
-        groups.setdefault((r["contender"], c["mode"], c["feed"],
-                           c["batch_size"]), []).append(r)
-    return dict(sorted(groups.items(), key=lambda item: (
-        item[0][3], item[0][:3])))
 
 
 # ------------------------------------------------------------------ tables
@@ -140,53 +86,6 @@ def step_rows(records):
             for step, (loss, accuracy) in enumerate(zip(
                     r["steps"]["loss"], r["steps"]["accuracy"]), 1):
                 yield [*run_cells(r)[:7], step, loss, accuracy]
-
-
-def summarise(records):
-    """-> [{column of SUMMARY: value, or None where nothing was measured}]"""
-    rows = []
-    for key, members in group(records).items():
-        done = [r for r in members if r["status"] == "ok"]
-        row = dict.fromkeys(SUMMARY)
-        row.update(zip(SUMMARY, (*key, len(members), len(done))))
-
-        def median(*path, done=done):
-            values = [r[path[0]][path[1]] for r in done]
-            values = [value for value in values if value is not None]
-            return float(np.median(values)) if values else None
-
-        for column in ("compile_s", "first_epoch_s", "total_s"):
-            row[column] = median("timing", column)
-        for place in ("host", "device"):
-            peak = median("memory", f"{place}_peak_bytes")
-            row[f"{place}_peak_mib"] = peak and peak / 2**20
-        steady = [r["timing"]["steady_epoch_s"] for r in done]
-        if steady and None not in steady:
-            row["steady_epoch_s"], span = stats.seconds(steady)
-            row["steady_low_s"], row["steady_high_s"] = span or (None, None)
-        scores = [r["final"]["test_accuracy"] for r in done]
-        if scores:
-            row["test_accuracy"] = float(np.mean(scores))
-            row["test_accuracy_sd"] = (float(np.std(scores, ddof=1))
-                                       if len(scores) > 1 else None)
-        rows.append(row)
-    return rows
-
-
-def paired(groups, first, second):
-    """Ratio of the steady times of two keys over the blocks both finished in
-    -> (ratio, interval or None, blocks), or None without any."""
-    def by_block(key):
-        return {r["block"]: r["timing"]["steady_epoch_s"]
-                for r in groups[key] if r["status"] == "ok"
-                and r["timing"]["steady_epoch_s"] is not None}
-    one, two = by_block(first), by_block(second)
-    blocks = sorted(one.keys() & two.keys())
-    if not blocks:
-        return None
-    value, span = stats.ratio([one[b] for b in blocks],
-                              [two[b] for b in blocks])
-    return value, span, len(blocks)
 
 
 # ---------------------------------------------------------------- markdown
