@@ -102,10 +102,16 @@ def panels(groups, rows):
     return figure, axes, sizes
 
 
-def legend(figure, axes):
-    """One legend for all panels, above them."""
+def finish(figure, axes):
+    """One legend for all panels, above them; loss axes that end at the
+    lowest line (on a log axis a band can reach down to nothing)."""
     handles = {}
     for axis in axes.flat:
+        if axis.get_yscale() == "log" and axis.lines:
+            axis.set_ylim(bottom=0.7 * min(
+                np.min(line.get_ydata())
+                for other in axis.get_shared_y_axes().get_siblings(axis)
+                for line in other.lines))
         handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
     figure.legend(handles.values(), handles.keys(), loc="outside upper right",
                   ncols=len(handles), handlelength=3)
@@ -131,7 +137,7 @@ def per_epoch(records, groups):
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-    legend(figure, axes)
+    finish(figure, axes)
     caption(figure, records, "Learning per epoch", BAND)
     return figure
 
@@ -165,7 +171,7 @@ def per_iteration(records, groups):
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:g}"))
-    legend(figure, axes)
+    finish(figure, axes)
     caption(figure, records, "Learning per iteration", BAND)
     return figure
 
