@@ -39,7 +39,7 @@ diff:  ## the two scripts in two columns, 162 wide
 	@diff --side-by-side --width=162 --expand-tabs mlp_jax.py mlp_torch.py \
 	  || true
 
-clean:  ## remove what the programs made; keeps data/ and .venv/
+clean:  ## remove results and caches; keeps data/ and .venv/
 	rm -rf results results-quick .cache __pycache__ */__pycache__ \
 	  .pytest_cache .ruff_cache .hypothesis
 

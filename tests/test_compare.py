@@ -146,7 +146,10 @@ def test_a_stopped_comparison_leaves_no_process_and_resumes(
     process = subprocess.Popen(
         [sys.executable, str(COMPARE), *BASE, "--out", str(tmp_path), *flags],
         env={**os.environ, "MLP_STUB": "256:hang", "MARK": mark},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        # A shell's background job ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL)
+        if signum != signal.SIGKILL else None)
     end = time.monotonic() + 60
     while not list(tmp_path.glob("runs/*_b64_*.json")):
         assert time.monotonic() < end
