@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from common import FOLDER, HAS_MNIST, ROOT, call
 
@@ -169,7 +170,7 @@ def test_the_program_fetches_once_and_then_needs_no_network(server, tmp_path):
 
 @needs_mnist
 @pytest.mark.parametrize("damage", [
-    "flip", "cut", "empty", "html", "raw", "swapped", "twice", "zeros",
+    "flip", "mtime", "cut", "empty", "html", "raw", "swapped", "twice",
     "bomb", "missing"])
 def test_a_damaged_cache_heals_or_is_refused(server, tmp_path, damage):
     folder = tmp_path / "mnist"
@@ -180,9 +181,11 @@ def test_a_damaged_cache_heals_or_is_refused(server, tmp_path, damage):
     good = path.read_bytes()
     bad = {
         "flip": good[:99] + bytes([good[99] ^ 4]) + good[100:],
+        # still a valid gzip of the same size and content: only its hash tells
+        "mtime": good[:4] + bytes([good[4] ^ 1]) + good[5:],
         "cut": good[:-7], "empty": b"", "html": b"<!DOCTYPE html>",
         "raw": gzip.decompress(good), "swapped": server.files[NAMES[1]],
-        "twice": good + gzip.compress(b"x"), "zeros": good + bytes(9),
+        "twice": good + gzip.compress(b"x"),
         "bomb": gzip.compress(bytes(200 * 2**20)), "missing": None}[damage]
     path.unlink()
     if bad is not None:
@@ -199,6 +202,17 @@ def test_a_damaged_cache_heals_or_is_refused(server, tmp_path, damage):
     assert healed.returncode == 0, healed.stderr
     assert path.read_bytes() == good
     assert sorted(os.listdir(folder)) == sorted(NAMES)
+
+
+def test_a_well_formed_forgery_is_refused():
+    """A valid gzip of a valid IDX of the right size, with other labels."""
+    right = digits.idx(np.zeros(100, np.uint8))
+    file = data.File(None, None, len(right),
+                     data.hashlib.sha256(right).hexdigest())
+    assert data.unpack(gzip.compress(right), file) == right
+    forged = digits.idx(np.ones(100, np.uint8))
+    with pytest.raises(ValueError, match="SHA-256"):
+        data.unpack(gzip.compress(forged), file)
 
 
 @needs_mnist
