@@ -253,13 +253,13 @@ class Run:
         timing = self.timing
         if not all(np.isfinite(a).all() for pair in weights for a in pair):
             raise Diverged("a final weight was not finite")
-        if self.args.save:
-            write_weights(self.args.save, weights)
         seconds = timing["epoch_s"]
         timing["first_epoch_s"] = (timing["compile_s"] or 0.0) + seconds[0]
         timing["steady_epoch_s"] = (
             float(np.median(seconds[1:])) if len(seconds) > 1 else None)
-        self._write(timing)
+        self._write(timing)  # before the weights: a full disk costs only them
+        if self.args.save:
+            write_weights(self.args.save, weights)
         steady = ""
         if len(seconds) > 1:
             steady = (f", then {timing['steady_epoch_s']:.3f} s an epoch "
