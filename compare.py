@@ -4,17 +4,31 @@
     python compare.py                   36 runs: 4 points x 3 sizes x 3 seeds
     python compare.py --quick           6 runs of two epochs
     python compare.py --points jax:epoch torch:step:host --repeats 5
+    python compare.py --recipe recipes/aa.toml
 
-Each run is one fresh process. Finished runs lie in OUT/runs and are not run
-again; tables and figures are made anew from them. See the README for exit
-codes and for how to compare a script of your own.
+Each run is one fresh process. Before the first, a certificate is made that
+the points compute the same; after the last, an audit says whether they were
+compared fairly. Finished runs lie in OUT/runs and are not run again; tables
+and figures are made anew from them. See the README for exit codes and for how
+to compare a script of your own.
 """
 
 import os
 import sys
 import time
 
-from bench import cli, flags, grid, plan, record, report
+from bench import (
+    audit,
+    certificate,
+    cli,
+    flags,
+    grid,
+    limit,
+    plan,
+    recipe,
+    record,
+    report,
+)
 from bench.cli import ENVIRONMENT, FAILED, OK, warn
 
 PROG = "compare.py"
@@ -31,6 +45,9 @@ def arguments(argv=None):
     add = parser.add_argument
     add("--quick", action="store_true",
         help="one seed, two epochs, two batch sizes, the cheap rungs")
+    recipe.add_option(parser)
+    add("--only", choices=("certify", "audit"),
+        help="certify: every rung and feed, no runs; audit: what is done")
     add("--points", nargs="+", metavar="NAME:RUNG[:FEED]",
         help=f"default: {' '.join(POINTS)}")
     add("--batch-sizes", nargs="+", type=cli.whole(1), metavar="N",
@@ -39,6 +56,8 @@ def arguments(argv=None):
         help="default: 0 1 2")
     add("--epochs", type=cli.whole(1, 100_000), metavar="N",
         help="default: 10")
+    add("--steps", type=cli.whole(1, 1_000_000), metavar="N",
+        help="as many epochs as make about N steps, in place of --epochs")
     add("--repeats", type=cli.whole(1, 10_000), default=1, metavar="N",
         help="runs of each point, batch size and seed")
     add("--threads", type=cli.whole(1, 4096), metavar="N",
@@ -49,7 +68,10 @@ def arguments(argv=None):
     add("--timeout", type=cli.positive, default=1800.0, metavar="S",
         help="seconds of wall clock for one run")
     flags.add_settings(parser, datasets=("mnist", "digits", "auto"))
-    args = parser.parse_args(argv)
+    args, args.chosen = recipe.parsed(
+        parser, sys.argv[1:] if argv is None else argv)
+    if args.only == "certify" and args.points is None:
+        args.points = plan.EVERY_POINT
     for name, value in (QUICK if args.quick else FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -59,42 +81,79 @@ def arguments(argv=None):
         if once != getattr(args, name):
             warn(PROG, f"--{name.replace('_', '-')}: each value is run once")
         setattr(args, name, once)
-    args.scripts = {**plan.SCRIPTS, **plan.parse_contenders(args.contender)}
+    args.scripts = plan.find_scripts(args.chosen.scripts, args.contender)
     args.points = plan.parse_points(args.points, args.scripts)
     args.cpus = plan.choose_cores(args.threads)
     return args
 
 
 def main():
-    """Arguments, folder, data, frameworks, and only then the grid."""
+    """Arguments, folder, data, frameworks, proof, and only then the grid."""
     args = arguments()
     settings = {name: getattr(args, name) for name in (
         "dataset", "split", "limit", "hidden", "optimizer", "lr", "precision",
         "device", "epochs")}
     job_grid = grid.Grid(args.out, settings, args.scripts, args.cpus,
-                         args.timeout, args.data_dir)
+                         args.timeout, args.data_dir, args.chosen.own,
+                         args.steps)
     with job_grid.locked():
         report.check_targets(args.out)
         settings["dataset"] = grid.find_data(args.dataset, args.data_dir)
         job_grid.find_weights(args.points, args.seeds)
-        blocks = plan.blocks(args.points, args.batch_sizes, args.seeds,
-                             args.repeats)
-        records = run_all(job_grid, blocks)
-        bad = report.write(args.out, records)
-    print(report.terminal_table(args.out))
+        if args.only == "certify":
+            return certify(args, job_grid)
+        certified, refused = certificate.for_comparison(
+            job_grid, args.points, args.batch_sizes, args.seeds[0],
+            args.chosen.vary)
+        floor = limit.flops(job_grid, args.points)
+        records = run_all(job_grid, plan.blocks(
+            args.points, args.batch_sizes, args.seeds, args.repeats),
+            dry=args.only == "audit")
+        proof = certificate.verdict(certified, records, refused)
+        verdicts = audit.audit(records, args.chosen.vary, floor)
+        bad = report.write(args.out, records, proof, verdicts,
+                           job_grid.script_hashes(), job_grid.machine())
+    sections = ("Audit", "Parity") if args.only else args.chosen.sections
+    if args.chosen.title:
+        print(f"\n{args.chosen.title}")
+    print("\n" + report.terminal_tables(args.out, sections))
     print(f"summary  {os.path.join(args.out, 'summary.md')}\n"
           f"figures  {os.path.join(args.out, 'figures')}")
-    if not bad:
-        return OK
-    warn(PROG, f"{bad} of {len(records)} runs are not ok: see the reasons in "
-               f"{os.path.join(args.out, 'summary.md')}. Run the same command "
-               "again to try them again")
-    return FAILED if bad < len(records) or not all(
-        r["status"] == "unavailable" for r in records) else ENVIRONMENT
+    return ending(args, records, bad, proof, audit.unfair(verdicts))
 
 
-def run_all(job_grid, blocks):
-    """Run what is not done yet -> the records of all jobs."""
+def ending(args, records, bad, proof, broken):
+    """Say on stderr what is wrong, if anything -> exit code."""
+    for verdict in broken:
+        warn(PROG, f"NOT FAIR: {verdict.rule}: {verdict.words}")
+    if not proof[0]:
+        warn(PROG, proof[1])
+    if bad:
+        warn(PROG, f"{bad} of {len(records)} runs are not ok: see the reasons "
+                   f"in {os.path.join(args.out, 'summary.md')}. Run the same "
+                   "command again to try them again")
+    if records and all(r["status"] == "unavailable" for r in records):
+        return ENVIRONMENT
+    return FAILED if bad or broken or not proof[0] else OK
+
+
+def certify(args, job_grid):
+    """The certificate alone, for both optimizers."""
+    found = certificate.obtain(job_grid, certificate.required(
+        {point: {"adam": 1e-3, "sgd": 0.1} for point in args.points},
+        args.batch_sizes, job_grid.size()), args.seeds[0])
+    report.write_certificate(args.out, found)
+    bad = [row for row in found["rows"]
+           if not row["proved"] and "reason" not in row]
+    print("\n".join(report.aligned(certificate.table(found))))
+    print(f"\n{certificate.line(found['rows'])}\n"
+          f"figures  {os.path.join(args.out, 'figures')}")
+    return FAILED if bad else OK
+
+
+def run_all(job_grid, blocks, dry=False):
+    """Run what is not done yet (dry: nothing) -> the records of all jobs that
+    have one."""
     jobs = [(block, job) for block, jobs in enumerate(blocks) for job in jobs]
     records = {job: job_grid.done(job) for _, job in jobs}
     for block, job in jobs:  # numbered anew: the grid may have grown
@@ -103,8 +162,12 @@ def run_all(job_grid, blocks):
     todo = [(block, job) for block, job in jobs if records[job] is None
             or records[job]["status"] not in record.FINAL]
     print(f"{len(jobs)} runs on {job_grid.settings['dataset']}, "
-          f"{len(jobs) - len(todo)} of them done, {len(todo)} to run"
-          + plan.estimate(todo, job_grid.settings), flush=True)
+          f"{len(jobs) - len(todo)} of them done"
+          + ("" if dry else f", {len(todo)} to run"
+             + plan.estimate([(job, job_grid.config(job)["epochs"])
+                              for _, job in todo])), flush=True)
+    if dry:
+        return [r for r in records.values() if r]
     reasons = job_grid.probe({job.point for _, job in todo})
     for point, reason in reasons.items():
         if reason:

@@ -60,11 +60,15 @@ def find_data(dataset, data_dir):
 class Grid:
     """One comparison in one output folder."""
 
-    def __init__(self, out, settings, scripts, cpus, timeout, data_dir):
+    def __init__(self, out, settings, scripts, cpus, timeout, data_dir,
+                 own=None, steps=None):
         """settings: the flags of a script that all runs share, {name: value};
         scripts: {contender: path}; cpus: list of cores for the children or
-        None for all; timeout: seconds of wall clock a run."""
+        None for all; timeout: seconds of wall clock a run; own: {contender:
+        settings of its own}; steps: in place of epochs, rounded to whole
+        ones."""
         self.out, self.settings, self.scripts = Path(out), settings, scripts
+        self.own, self.steps = own or {}, steps
         self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
         self.runs, self.init = self.out / "runs", self.out / "init"
         self.weights, self.codes = {}, {}
@@ -101,9 +105,23 @@ class Grid:
 
     def config(self, job):
         """The configuration that a record of this job must state."""
-        return {**self.settings, "mode": job.point.mode,
-                "feed": job.point.feed, "batch_size": job.batch_size,
-                "seed": job.seed}
+        config = {**self.settings, **self.own.get(job.point.contender, {}),
+                  "mode": job.point.mode, "feed": job.point.feed,
+                  "batch_size": job.batch_size, "seed": job.seed}
+        config.pop("init", None)
+        if self.steps:
+            config["epochs"] = max(1, round(
+                self.steps / (self.size() // job.batch_size)))
+        return config
+
+    def size(self):
+        """Number of training images."""
+        return self.settings["limit"] or data.split_sizes(
+            self.settings["split"])[0]
+
+    def shares_weights(self, contender):
+        """False for a contender that draws initial weights of its own."""
+        return self.own.get(contender, {}).get("init") != "own"
 
     def code(self, name):
         """What else decides a result: the code and the versions. A record
@@ -119,16 +137,26 @@ class Grid:
                 "python": platform.python_version(),
                 "variables": environment.describe()["variables"],
                 "own cache": "TORCHINDUCTOR_CACHE_DIR" in os.environ,
-                "machine": [environment.cpu_model(), self.cpus
-                            or environment.affinity()]}
+                "machine": self.machine()}
         return self.codes[name]
+
+    def machine(self):
+        """What decides timings and lies outside the code."""
+        return [environment.cpu_model(), self.cpus or environment.affinity(),
+                self.settings["device"]]
+
+    def script_hashes(self):
+        """{contender: hash of its script}: two names may be one script."""
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for name, path in self.scripts.items()}
 
     def path(self, job):
         """Where the record of this job lies: the settings are in its name."""
         point = job.point
         identity = record.digest([
             self.config(job), point.contender, self.code(point.contender),
-            self.weights[job.seed][1]])
+            self.weights[job.seed][1] if self.shares_weights(point.contender)
+            else "own"])
         return self.runs / (f"{point.contender}_{point.mode}_{point.feed}_b"
                             f"{job.batch_size}_s{job.seed}_r{job.repeat}_"
                             f"{identity}.json")
@@ -140,7 +168,8 @@ class Grid:
         made once, by the first point that can. Fault 4 when none can."""
         sizes = [data.PIXELS, *self.settings["hidden"], data.CLASSES]
         reasons = {}
-        for point in points:
+        for point in sorted(points, key=lambda point: not self.shares_weights(
+                point.contender)):
             stem = (f"{point.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
                     f"{record.digest(self.code(point.contender))}")
             paths = {seed: self.init / f"{stem}_s{seed}.npz" for seed in seeds}
@@ -211,7 +240,8 @@ class Grid:
                 raise record.BadRecord(
                     f"config.{key}: {found['config'].get(key)!r} is not the "
                     f"{wanted!r} that was asked for")
-        if found["status"] == "ok" and (
+        if found["status"] == "ok" and self.shares_weights(
+                job.point.contender) and (
                 found.get("init_sha256") != self.weights[job.seed][1]):
             raise record.BadRecord("init_sha256: not the weights given")
 
@@ -224,8 +254,10 @@ class Grid:
         status, found = "unavailable", None
         if reason is None:
             arguments = self._arguments(
-                job, "--epochs", self.settings["epochs"], "--json", temporary,
-                "--init", self.weights[job.seed][0])
+                job, "--epochs", self.config(job)["epochs"], "--json",
+                temporary, *(["--init", self.weights[job.seed][0]]
+                             if self.shares_weights(job.point.contender)
+                             else []))
             status, ending = self._launch(job.point, arguments, self.timeout,
                                           nonce)
         if status in ("ok", "diverged"):
@@ -250,10 +282,8 @@ class Grid:
         return found
 
     def _arguments(self, job, *more):
-        flags = [f"--mode={job.point.mode}", f"--feed={job.point.feed}",
-                 f"--batch-size={job.batch_size}", f"--seed={job.seed}",
-                 f"--data-dir={self.data_dir}", *more]
-        for name, value in self.settings.items():
+        flags = [f"--data-dir={self.data_dir}", *more]
+        for name, value in self.config(job).items():
             if name == "epochs" or value is None:
                 continue
             values = value if isinstance(value, list) else [value]

@@ -27,6 +27,12 @@ class Point(NamedTuple):
             " (host feed)" if self.feed == "host" else "")
 
 
+# Every rung and feed; what a machine lacks is said to be unavailable there.
+EVERY_POINT = [f"{name}:{mode}{feed}" for name in SCRIPTS for mode, feed in (
+    ("eager", ""), ("step", ""), ("epoch", ""), ("eager", ":host"),
+    ("step", ":host"))]
+
+
 class Job(NamedTuple):
     """One run of the grid."""
 
@@ -54,19 +60,21 @@ def parse_points(texts, scripts):
     return list(dict.fromkeys(points))
 
 
-def parse_contenders(texts):
-    """['name=path', …] -> {name: path}; Fault 2 or, for a script that is not
-    there, Fault 4."""
-    scripts = {}
-    for text in texts:
-        name, _, path = text.partition("=")
+def find_scripts(of_recipe, texts):
+    """{name: path} of a recipe and ['name=path', …] of --contender, with the
+    pair -> {name: Path}; Fault 2 or, for a script that is not there, 4."""
+    scripts = dict(SCRIPTS)
+    named = [("--recipe", *item) for item in of_recipe.items()] + [
+        ("--contender", *text.partition("=")[::2]) for text in texts]
+    for option, name, path in named:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or not path:
-            raise Fault(USAGE, f"argument --contender: {clean(text)!r} is not "
-                        "NAME=SCRIPT with NAME of a-z, 0-9 and -")
+            raise Fault(USAGE, f"argument {option}: {clean(name)!r}, "
+                        f"{clean(path)!r} is not NAME=SCRIPT with NAME of "
+                        "a-z, 0-9 and -")
         scripts[name] = Path(path).resolve()
         if not os.path.isfile(scripts[name]):
-            raise Fault(ENVIRONMENT, f"argument --contender: {path!r} is not "
-                                     "a file. Give the path of the script")
+            raise Fault(ENVIRONMENT, f"argument {option}: {path!r} is not a "
+                                     "file. Give the path of the script")
     return scripts
 
 
@@ -82,16 +90,16 @@ def choose_cores(count):
     return allowed[:count]
 
 
-def estimate(todo, settings):
-    """Words for how long that takes. The seconds are rough ones of a two-core
-    CPU: start and compilation, then each epoch; the first runs correct them."""
+def estimate(todo):
+    """[(job, epochs)] -> words for how long that takes. The seconds are rough
+    ones of a two-core CPU: start and compilation, then each epoch."""
     if not todo:
         return ""
     seconds = sum(
         (20 if (job.point.contender, job.point.mode) == ("torch", "step")
-         else 5) + settings["epochs"] * (0.3 + 20 / job.batch_size)
+         else 5) + epochs * (0.3 + 20 / job.batch_size)
         * (30 if (job.point.contender, job.point.mode) == ("jax", "eager")
-           else 1) for _, job in todo)
+           else 1) for job, epochs in todo)
     minutes = max(1, round(seconds / 60))
     return (f": about {minutes} minute{'s' * (minutes > 1)} on two cores"
             + (" (the short way: make quick)" if minutes > 3 else ""))

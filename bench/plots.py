@@ -13,6 +13,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter  # noqa: E402
 
+from bench.certificate import differences, key  # noqa: E402
 from bench.record import write_atomic  # noqa: E402
 from bench.summary import group, name, three, where  # noqa: E402
 
@@ -53,14 +54,13 @@ def save(figure, folder, stem):
     plt.close(figure)
 
 
-def caption(figure, records, title, text=""):
+def caption(figure, title, text, proof):
     """Title, and below it what a reader needs to judge the picture."""
-    done = sum(r["status"] == "ok" for r in records)
-    place, _, rest = where(records).partition(", ")
-    figure.suptitle(f"{title} on {place}", x=0.01, ha="left", fontsize=12,
+    flag = "" if proof[0] else " (parity NOT PROVED)"
+    figure.suptitle(title + flag, x=0.01, ha="left", fontsize=12,
                     fontweight="bold")
-    figure.supxlabel(f"{text}{rest}; {done} of {len(records)} runs",
-                     x=0.01, ha="left", fontsize=7.5, color="#555555")
+    figure.supxlabel(f"{text}\n{proof[1]}", x=0.01, ha="left", fontsize=7.5,
+                     color="#555555")
 
 
 def plain_log(axis):
@@ -117,7 +117,7 @@ def finish(figure, axes):
                   ncols=len(handles), handlelength=3)
 
 
-def per_epoch(records, groups):
+def per_epoch(groups):
     names = [f"{part}_{what}" for what in ("loss", "accuracy")
              for part in ("train", "val")]
     labels = ["training loss", "validation loss", "training accuracy",
@@ -138,7 +138,6 @@ def per_epoch(records, groups):
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
     finish(figure, axes)
-    caption(figure, records, "Learning per epoch", BAND)
     return figure
 
 
@@ -150,7 +149,7 @@ def smooth(values):
     return (sums[end] - sums[start]) / (end - start)
 
 
-def per_iteration(records, groups):
+def per_iteration(groups):
     figure, axes, sizes = panels(groups, ["training loss",
                                           "training accuracy"])
     known = [key[0] for key in groups]
@@ -172,11 +171,10 @@ def per_iteration(records, groups):
         axis.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:g}"))
     finish(figure, axes)
-    caption(figure, records, "Learning per iteration", BAND)
     return figure
 
 
-def seconds_per_epoch(records, rows):
+def seconds_per_epoch(rows):
     """Steady epochs (filled) and the first with compilation (hollow)."""
     sizes = sorted({row["batch_size"] for row in rows})
     points = list(dict.fromkeys(
@@ -216,17 +214,95 @@ def seconds_per_epoch(records, rows):
     axes[0, 0].set_yticks(range(len(points)),
                           [name((*point, 0)) for point in points])
     axes[0, 0].set_ylim(-0.7, len(points) - 0.4)
-    caption(figure, records, "Seconds per epoch",
-            "filled: steady epochs, median and 95 % interval; hollow: the "
-            "first epoch with compilation\n")
     return figure
 
 
-def draw(folder, records, rows):
+def draw(folder, records, rows, proof):
     """All figures of a comparison into `folder`."""
     groups = group(records)
-    if not any(r["status"] == "ok" for r in records):
+    done = sum(r["status"] == "ok" for r in records)
+    if not done:
         return
-    save(per_epoch(records, groups), folder, "curves_epoch")
-    save(per_iteration(records, groups), folder, "curves_iteration")
-    save(seconds_per_epoch(records, rows), folder, "seconds")
+    place, _, rest = where(records).partition(", ")
+    rest += f"; {done} of {len(records)} runs"
+    for stem, title, figure, text in (
+            ("curves_epoch", "Learning per epoch", per_epoch(groups), BAND),
+            ("curves_iteration", "Learning per iteration",
+             per_iteration(groups), BAND),
+            ("seconds", "Seconds per epoch", seconds_per_epoch(rows),
+             "filled: steady epochs, median and 95 % interval; hollow: the "
+             "first epoch with compilation\n")):
+        caption(figure, f"{title} on {place}", text + rest, proof)
+        save(figure, folder, stem)
+
+
+# ------------------------------------------------------------------ parity
+
+def draw_parity(folder, proof):
+    """For each optimizer of the certificate: the curves on top of each other
+    and, below, how far each is from the reference."""
+    rows = [row for row in proof[2]["rows"] if row.get("losses")]
+    for optimizer in sorted({row["optimizer"] for row in rows}):
+        mine = [row for row in rows if row["optimizer"] == optimizer]
+        figure = parity(mine)
+        caption(figure, f"Two frameworks, one computation: {optimizer}, "
+                f"reference {mine[0]['reference']}",
+                "above: loss of every step, the reference wide, all others "
+                "thin on top of it; below: relative difference of each from "
+                "the reference\n(a point of no difference is not drawn)",
+                proof)
+        save(figure, folder, f"parity_{optimizer}")
+
+
+def parity(rows):
+    """Loss above, relative differences below; a column per batch size."""
+    sizes = sorted({row["batch_size"] for row in rows})
+    known = sorted({row["contender"] for row in rows})
+    figure, axes = plt.subplots(
+        2, len(sizes), figsize=(3.6 * len(sizes) + 1, 6.4), squeeze=False,
+        sharex="col", sharey="row", height_ratios=(1, 1.5))
+    for axis in axes[:, 0]:
+        axis.set_yscale("log")
+    axes[0, 0].set_ylabel("training loss")
+    plain_log(axes[0, 0].yaxis)
+    axes[1, 0].set_ylabel("relative difference of the loss")
+    for column, size in enumerate(sizes):
+        loss, gap = axes[:, column]
+        loss.set_title(f"batch {size}", loc="left")
+        gap.set_xlabel("step")
+        for precision in ("fp64", "fp32"):
+            mine = [row for row in rows if row["batch_size"] == size
+                    and row["precision"] == precision]
+            _parity_curves(loss, gap, mine, known, precision)
+    handles = {}
+    for axis in axes[1]:
+        axis.set_ylim(1e-17, 1e-1)
+        handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
+    figure.legend(handles.values(), handles.keys(), loc="outside right upper",
+                  handlelength=3, fontsize=8)
+    return figure
+
+
+def _parity_curves(loss, gap, rows, known, precision):
+    if not rows:
+        return
+    first = min(rows, key=lambda row: (" ".join(
+        key(row)[:3]) != row["reference"], -row["steps"]))
+    loss.plot(np.arange(1, len(first["losses"]) + 1), first["losses"],
+              color="#bbbbbb", lw=4)
+    for row in rows:
+        steps = np.arange(1, len(row["losses"]) + 1)
+        style = dict(color=colour(row["contender"], known), lw=0.8,
+                     ls=STYLES[row["mode"]])
+        loss.plot(steps, row["losses"], **style)
+        if row is not first:
+            values = differences(row["losses"], first["losses"])
+            steps = steps[:len(values)][values > 0]
+            gap.plot(steps, values[values > 0], alpha=0.8, label=name(
+                (*key(row)[:3], 0)), **style)
+    bounded = rows[0]["steps_bounded"] if precision == "fp32" else max(
+        row["steps"] for row in rows)
+    gap.plot([1, bounded], [rows[0]["bound"]] * 2, color="black", lw=1)
+    gap.annotate(f"allowed in {'float64' if precision == 'fp64' else 'float32'}",
+                 (1, rows[0]["bound"]), xytext=(2, 3), fontsize=7.5,
+                 textcoords="offset points")

@@ -99,14 +99,17 @@ def summarise(records):
     return rows
 
 
+def by_block(records, field):
+    """{block: timing[field]} of the finished runs that have it."""
+    return {r["block"]: r["timing"][field] for r in records
+            if r["status"] == "ok" and r["timing"].get(field) is not None}
+
+
 def paired(groups, first, second):
     """Ratio of the steady times of two keys over the blocks both finished in
     -> (ratio, interval or None, blocks), or None without any."""
-    def by_block(key):
-        return {r["block"]: r["timing"]["steady_epoch_s"]
-                for r in groups[key] if r["status"] == "ok"
-                and r["timing"]["steady_epoch_s"] is not None}
-    one, two = by_block(first), by_block(second)
+    one, two = (by_block(groups[key], "steady_epoch_s")
+                for key in (first, second))
     blocks = sorted(one.keys() & two.keys())
     if not blocks:
         return None

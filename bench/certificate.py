@@ -1,0 +1,313 @@
+"""The parity certificate: proof that what is timed computes the same.
+
+From the same initial weights and the same batches, every rung and feed is
+compared with one reference (torch eager, the textbook loop, where it runs):
+the logits and gradients of the first batch, the weights after one update,
+and the loss of every step of an epoch. In float64 rounding is far below the
+effect of any difference in the mathematics, so the bound is tight; float32 is
+bounded over the first 100 steps of SGD only, because rounding grows with every
+step and Adam divides by it.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from bench import launch, record
+from bench.cli import clean
+from bench.plan import Point
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT = 100        # steps of the rungs and feeds that are too slow for more
+BOUND = {"fp64": lambda batch_size: 1e-10,
+         "fp32": lambda batch_size: 1e-5 if batch_size <= 64 else 1e-3}
+KEY = ("contender", "mode", "feed", "optimizer", "lr", "precision",
+       "batch_size")
+REFERENCE = ("torch", "eager", "device")
+
+
+def required(optimizers, batch_sizes, n):
+    """[{KEY…, steps}]: what a comparison has to prove, with `n` training
+    images; optimizers: {point: {optimizer: learning rate}}."""
+    rows = []
+    for precision in BOUND:
+        for point, chosen in optimizers.items():
+            if precision == "fp32":
+                chosen = {"sgd": chosen.get("sgd", 0.1)}
+            for optimizer, lr in chosen.items():
+                for batch_size in batch_sizes:
+                    whole = max(SHORT, n // batch_size)
+                    slow = point.feed == "host" or (
+                        point[:2] == ("jax", "eager") and whole > 2 * SHORT)
+                    rows.append(dict(zip(KEY, (
+                        *point, optimizer, lr, precision, batch_size)),
+                        steps=SHORT if slow else whole))
+    return rows
+
+
+def for_comparison(grid, points, batch_sizes, seed, vary):
+    """-> (certificate or None, why there is none): what the points of a
+    comparison must prove with the settings that they have in it."""
+    if len(points) == 1:
+        return None, None
+    optimizers = {}
+    for point in points:
+        chosen = {**grid.settings, **grid.own.get(point.contender, {})}
+        optimizers[point] = {chosen["optimizer"]: chosen["lr"]}
+    different = {str(value): point for point, value in optimizers.items()}
+    if len(different) > 1 and not {"optimizer", "lr"} & set(vary):
+        return None, "parity NOT PROVED: " + " but ".join(
+            f"{point.contender} trains with {value}"
+            for value, point in different.items())
+    return obtain(grid, required(optimizers, batch_sizes, grid.size()),
+                  seed), None
+
+
+def key(row):
+    return tuple(row[name] for name in KEY)
+
+
+# ------------------------------------------------------------------ making
+
+def obtain(grid, rows, seed, say=print):
+    """The certificate that covers `rows`: the one in the output folder if
+    nothing that decides it has changed, else a new one."""
+    path = grid.out / "certificate.json"
+    identity = record.digest([
+        {name: grid.code(name) for name in sorted(
+            {row["contender"] for row in rows})},
+        [grid.settings[name] for name in ("dataset", "split", "limit",
+                                          "hidden", "device")],
+        (ROOT / "bench" / "certify.py").read_text("utf-8"),
+        Path(__file__).read_text("utf-8"), grid.weights[seed][1]])
+    old = load(path)
+    if old and old["identity"] == identity and (
+            {key(row) for row in rows} <= {key(row) for row in old["rows"]}):
+        return old
+    say(f"parity certificate: {len(rows)} traces to compare", flush=True)
+    traces = _trace(grid, rows, seed)
+    certificate = {"schema": 1, "identity": identity,
+                   "rows": [_judge(row, rows, traces) for row in rows]}
+    record.write_atomic(path, record.dumps(certificate))
+    return certificate
+
+
+def load(path):
+    """The certificate at `path`, or None. Verdicts are not believed but made
+    again from the numbers, losses included."""
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+        for row in found["rows"]:
+            row["proved"] = _proved(row)
+            key(row)
+        return found if found["schema"] == 1 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _trace(grid, rows, seed):
+    """Run all rows, a process for each contender and precision ->
+    {key: {name: array} or the reason why there is none}."""
+    groups = {}
+    # PyTorch, the slowest, first; beside it what takes the next longest.
+    for row in sorted(rows, key=lambda row: row["precision"], reverse=True):
+        groups.setdefault((row["contender"], row["precision"]), []).append(row)
+    plan, traces = grid.temporary(), {}
+    jobs = [{"script": str(grid.scripts[name]), "out": str(grid.temporary()),
+             "plan": [{"flags": _flags(grid, row, seed), "steps": row["steps"],
+                       "gradients": row["feed"] == "device"
+                       and row["mode"] != "epoch"} for row in members]}
+            for (name, _), members in groups.items()]
+    try:
+        plan.write_text(json.dumps(jobs), "utf-8")
+        status, ending = launch.run(
+            ROOT / "bench" / "certify.py", [str(plan)], grid.cpus,
+            grid.timeout, "", grid.temporary)
+        lost = " ".join([status, *ending["tail"][-1:]])
+        for job, members in zip(jobs, groups.values()):
+            traces.update(_read(Path(job["out"]), members, lost))
+    finally:
+        for path in (plan, *(Path(job["out"]) for job in jobs)):
+            path.unlink(missing_ok=True)
+    return traces
+
+
+def _read(path, rows, lost):
+    """What a process of _trace left -> {key: {name: array} or reason}."""
+    try:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except OSError:
+        return dict.fromkeys(map(key, rows), lost)
+    except ValueError:  # not arrays: the reason, as text
+        return dict.fromkeys(map(key, rows), clean(content.decode("utf-8")))
+    reasons = json.loads(arrays.pop("meta").tobytes())
+    found = {key(row): reasons.get(str(n), {}) for n, row in enumerate(rows)}
+    for full, array in arrays.items():
+        n, _, name = full.partition(".")
+        found[key(rows[int(n)])][name] = array
+    return found
+
+
+def _flags(grid, row, seed):
+    flags = {**grid.settings, **row, "seed": seed,
+             "data_dir": grid.data_dir, "init": grid.weights[seed][0]}
+    for name in ("contender", "steps", "epochs"):
+        flags.pop(name, None)
+    return [f"--{name.replace('_', '-')}={value}"
+            for name, value in flags.items()
+            if value is not None and name != "hidden"] + [
+        "--hidden", *map(str, flags["hidden"])]
+
+
+# ----------------------------------------------------------------- judging
+
+def worst(values, expected):
+    """Largest difference, relative to the largest expected value."""
+    return float(np.abs(values - expected).max() / np.abs(expected).max())
+
+
+def differences(losses, expected):
+    """Relative difference of the loss, step by step."""
+    steps = min(len(losses), len(expected))
+    losses, expected = (np.asarray(a[:steps], np.float64)
+                        for a in (losses, expected))
+    return np.abs(losses - expected) / np.abs(expected)
+
+
+def _judge(row, rows, traces):
+    """The row with what was found: largest relative differences from the
+    reference, or the reason why nothing was."""
+    trace = traces[key(row)]
+    family = [other for other in rows if all(
+        other[name] == row[name] for name in KEY[3:])
+        and not isinstance(traces[key(other)], str)]
+    if isinstance(trace, str):
+        return {**row, "reason": trace, "proved": False}
+    first = min(family, key=lambda other: (
+        key(other)[:3] != REFERENCE, -other["steps"]))
+    expected = traces[key(first)]
+
+    def largest(prefix):
+        names = [name for name in trace if name.startswith(prefix)
+                 and name.removeprefix(prefix).isdigit()]
+        if not names or names[0] not in expected:
+            return None
+        return max(worst(trace[name], expected[name]) for name in names)
+
+    gaps = differences(trace["losses"], expected["losses"])
+    counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
+    result = {
+        **row, "reference": " ".join(key(first)[:3]),
+        "logits": (worst(trace["logits"], expected["logits"])
+                   if "logits" in trace and "logits" in expected else None),
+        "gradient": largest("g"), "update": largest(""),
+        "loss": float(counted.max()), "steps_bounded": len(counted),
+        "bound": BOUND[row["precision"]](row["batch_size"]),
+        "finite": bool(np.isfinite(trace["losses"]).all()),
+        "losses": [float(str(value)) for value in trace["losses"]]
+        if np.isfinite(trace["losses"]).all() else []}
+    for name in ("logits", "gradient", "update", "loss"):
+        if result[name] is not None and not np.isfinite(result[name]):
+            result[name] = 1e300  # JSON has no infinity
+    result["proved"] = _proved(result)
+    return result
+
+
+def _proved(row):
+    if "reason" in row:
+        return False
+    numbers = [row[name] for name in ("logits", "gradient", "update", "loss")
+               if row[name] is not None]
+    return row["finite"] and max(numbers) <= row["bound"]
+
+
+# ------------------------------------------------------------------ saying
+
+def verdict(certificate, records, refused=None):
+    """(proved, line, certificate): about the points that have timings. Every
+    one of them must be proved in float64."""
+    if refused:
+        return False, refused, None
+    wanted = {(r["contender"], r["config"]["mode"], r["config"]["feed"],
+               r["config"]["batch_size"])
+              for r in records if r["status"] == "ok"}
+    if certificate is None:
+        return True, "parity: one point, nothing to compare it with", None
+    rows = [row for row in certificate["rows"]
+            if (*key(row)[:3], row["batch_size"]) in wanted]
+    missing = wanted - {(*key(row)[:3], row["batch_size"]) for row in rows
+                        if row["precision"] == "fp64"}
+    if missing:
+        name, mode, feed, batch_size = sorted(missing)[0]
+        return False, (f"parity NOT PROVED: no float64 trace of "
+                       f"{Point(name, mode, feed)}, batch {batch_size}"
+                       ), certificate
+    return all(row["proved"] for row in rows), line(rows), certificate
+
+
+def line(rows):
+    """One line about rows of a certificate."""
+    bad = [row for row in rows if not row["proved"]]
+    bad.sort(key=lambda row: "reason" in row)  # numbers before absences
+    rows = [row for row in rows if "reason" not in row]
+    if bad and ("reason" not in bad[0] or not rows):
+        return "parity NOT PROVED: " + explain(bad[0])
+    precise = [row for row in rows if row["precision"] == "fp64"]
+    if not precise:
+        return "parity: nothing to compare"
+    rough = [row["loss"] for row in rows if row["precision"] == "fp32"]
+    return (f"parity {'proved' if not bad else 'NOT PROVED'}: {len(precise)} "
+            "float64 traces differ by at most "
+            f"{max(row['loss'] for row in precise):.1e} over up to "
+            f"{max(row['steps'] for row in precise)} steps"
+            + (f", float32 by {max(rough):.1e} over {SHORT}" if rough else "")
+            + (f"; without {explain(bad[0])}" if bad else ""))
+
+
+def explain(row):
+    """One line on why a row is not proved."""
+    where = (f"{row['contender']} {row['mode']}"
+             f"{' (host feed)' if row['feed'] == 'host' else ''}, "
+             f"{row['optimizer']}, {row['precision']}, batch "
+             f"{row['batch_size']}")
+    if "reason" in row:
+        return f"{where}: {row['reason']}"
+    if not row["finite"]:
+        return f"{where}: a loss is not finite"
+    # In the order of the computation: the first that differs is the cause.
+    for name in ("logits", "gradient", "update", "loss"):
+        if row[name] is not None and row[name] > row["bound"]:
+            return (f"{where}: {name} differs by {row[name]:.1e} from "
+                    f"{row['reference']}, allowed {row['bound']:.0e}")
+    return f"{where}: proved"
+
+
+def table(certificate):
+    """Markdown: a line per rung, feed, optimizer and precision; the largest
+    difference over batch sizes."""
+    lines = ["| point | optimizer | precision | batch sizes | steps | logits |"
+             " gradient | one update | every loss | verdict |",
+             "|---|---|---|---|--:|--:|--:|--:|--:|---|"]
+    groups = {}
+    for row in certificate["rows"]:
+        groups.setdefault((*key(row)[:4], row["precision"]), []).append(row)
+    for (name, mode, feed, optimizer, precision), rows in groups.items():
+        done = [row for row in rows if "reason" not in row]
+
+        def most(field, done=done):
+            values = [row[field] for row in done if row[field] is not None]
+            return f"{max(values):.1e}" if values else "-"
+
+        bad = [row for row in rows if not row["proved"]]
+        lines.append(
+            f"| {Point(name, mode, feed)} | {optimizer} | {precision} | "
+            + ", ".join(str(row["batch_size"]) for row in rows) + " | "
+            + ", ".join(str(row["steps"]) for row in rows)
+            + "".join(f" | {most(field)}" for field in (
+                "logits", "gradient", "update", "loss"))
+            + f" | {explain(bad[0]) if bad else 'proved'} |")
+    return lines

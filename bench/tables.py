@@ -1,0 +1,284 @@
+"""The sections of summary.md, as Markdown lines, from records alone.
+
+Each section says what its own numbers support: an interval that contains 1
+(or 0) is "no difference shown", and no interval is no verdict.
+"""
+
+import math
+
+import numpy as np
+
+from bench import audit, certificate, stats
+from bench.cli import clean
+from bench.summary import (
+    SUMMARY,
+    by_block,
+    group,
+    name,
+    paired,
+    three,
+    versions,
+    where,
+)
+
+
+def with_span(value, span, form=three):
+    """'1.23 (1.20 to 1.26)', without brackets where there is no interval."""
+    return "-" if value is None else form(value) + (
+        f" ({form(span[0])} to {form(span[1])})" if span else "")
+
+
+def points(value):
+    """A difference of two fractions in percentage points, with its sign."""
+    return f"{100 * value:+.2f}"
+
+
+def pairs(groups):
+    """Keys to compare: two contenders, or two feeds or settings of one
+    script, at the same batch size and otherwise alike."""
+    def done(key):
+        return [r for r in groups[key] if r["status"] == "ok"]
+    found = []
+    keys = [key for key in groups if done(key)]
+    for first in keys:
+        for second in keys:
+            same = first[0] == second[0]
+            if first[3] != second[3] or first[:3] >= second[:3] or (
+                    same and first[2] == second[2]):
+                continue
+            # One contender's two feeds: the feed itself is the question.
+            if (first[1] == second[1]) if same else audit.comparable(
+                    done(first), done(second)):
+                found.append((first, second))
+    return found
+
+
+# ---------------------------------------------------------------- sections
+
+def speed(records, rows, groups, fair):
+    lines = ["Median over processes and, in brackets, the 95 % interval of "
+             "their geometric mean; bold where the interval of the ratio to "
+             "the runner-up lies below 1. The first epoch includes "
+             "compilation.", "",
+             "| batch | point | n | steady epoch, s | first epoch, s | "
+             "compile, s | test accuracy |", "|--:|---|--:|--:|--:|--:|--:|"]
+    for row in rows:
+        key = tuple(row[c] for c in SUMMARY[:4])
+        span = row["steady_low_s"] and (row["steady_low_s"],
+                                        row["steady_high_s"])
+        steady = with_span(row["steady_epoch_s"], span)
+        rivals = sorted((r for r in rows if r["batch_size"] == key[3]
+                         and r["steady_epoch_s"] is not None),
+                        key=lambda r: r["steady_epoch_s"])
+        if fair and len(rivals) > 1 and rivals[0] is row:
+            found = paired(groups, key, tuple(
+                rivals[1][c] for c in SUMMARY[:4]))
+            if found and found[1] and found[1][1] < 1:
+                steady = f"**{steady}**"
+        score = "-" if row["test_accuracy"] is None else (
+            f"{row['test_accuracy']:.2%}" + (
+                f" ± {row['test_accuracy_sd']:.2%}"
+                if row["test_accuracy_sd"] is not None else ""))
+        n = (f"{row['ok']}" if row["ok"] == row["runs"]
+             else f"{row['ok']} of {row['runs']}")
+        lines.append(f"| {key[3]} | {name(key)} | {n} | {steady} | "
+                     f"{three(row['first_epoch_s']) or '-'} | "
+                     f"{three(row['compile_s']) or '-'} | {score} |")
+    return lines + ["", "Test accuracy: mean ± standard deviation over runs."]
+
+
+def ratios(groups, width, scripts):
+    """width: what two runs of one script differ by on this machine (natural
+    logarithm), or None; scripts: {contender: content hash}."""
+    control = ("not measured (`make aa`), so a small ratio may be the "
+               "machine's" if width is None else
+               f"two runs of the same script differ by up to "
+               f"{math.expm1(width):.1%} on this machine, so nothing smaller "
+               "is named")
+    lines = ["Ratio of steady epochs: geometric mean over blocks with its "
+             f"95 % interval; above 1 the first is slower. A/A control: "
+             f"{control}.", "", "| batch | first / second | ratio | blocks | "
+             "verdict |", "|--:|---|--:|--:|---|"]
+    for first, second in pairs(groups):
+        found = paired(groups, first, second)
+        if found:
+            same = first[0] != second[0] and (
+                scripts.get(first[0]) == scripts.get(second[0]))
+            lines.append(
+                f"| {first[3]} | {name(first)} / {name(second)} | "
+                f"{with_span(*found[:2])} | {found[2]} | "
+                f"{ratio_verdict(first, second, *found, width, same)} |")
+    return lines
+
+
+def ratio_verdict(first, second, value, span, blocks, width, same):
+    """In words, never more than the interval supports."""
+    if span is None:
+        return "too few blocks to say"
+    if not stats.decided(span):
+        return "no difference shown" + ", as it must be" * same
+    if same:
+        return "FALSE ALARM: the two are the same script"
+    if width is not None and abs(math.log(value)) <= width:
+        return "smaller than two runs of one script differ here"
+    return f"{name(first if value < 1 else second)} is faster"
+
+
+def accuracies(groups):
+    lines = ["Test accuracy: mean over runs ± standard deviation; in brackets "
+             "the 95 % interval of the mean that the test set's size alone "
+             "allows (Wilson).", "",
+             "| batch | point | n | test accuracy |", "|--:|---|--:|--:|"]
+    for key, members in groups.items():
+        done = [r for r in members if r["status"] == "ok"]
+        if done:
+            scores = [r["final"]["test_accuracy"] for r in done]
+            low, high = stats.wilson(np.mean(scores),
+                                     done[0]["dataset"]["sizes"]["test"])
+            lines.append(
+                f"| {key[3]} | {name(key)} | {len(done)} | "
+                f"{np.mean(scores):.2%}" + (
+                    f" ± {np.std(scores, ddof=1):.2%}" if done[1:] else "")
+                + f" ({low:.2%} to {high:.2%}) |")
+    lines += ["", "Differences between contenders, paired by seed, in "
+              "percentage points:", "",
+              "| batch | first - second | difference | seeds | verdict |",
+              "|--:|---|--:|--:|---|"]
+    for first, second in pairs_for_accuracy(groups):
+        by_seed = [{}, {}]
+        for scores, key in zip(by_seed, (first, second)):
+            for r in groups[key]:
+                if r["status"] == "ok":
+                    scores.setdefault(r["config"]["seed"], []).append(
+                        r["final"]["test_accuracy"])
+        seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+        if seeds:
+            gaps = [np.mean(by_seed[0][s]) - np.mean(by_seed[1][s])
+                    for s in seeds]
+            span = stats.interval(gaps)
+            verdict = ("too few seeds to say" if span is None else
+                       "no difference shown" if span[0] <= 0 <= span[1] else
+                       f"{name(first if np.mean(gaps) > 0 else second)} is "
+                       "higher")
+            lines.append(f"| {first[3]} | {name(first)} - {name(second)} | "
+                         f"{with_span(np.mean(gaps), span, points)} | "
+                         f"{len(seeds)} | {verdict} |")
+    return lines
+
+
+def pairs_for_accuracy(groups):
+    """Every two contenders at one batch size: what a recipe varies on
+    purpose is compared here, by its effect on the accuracy."""
+    return [(a, b) for a in groups for b in groups
+            if a[3] == b[3] and a[0] < b[0]]
+
+
+def first_epochs(groups):
+    """First epoch against steady epochs of the same fresh process."""
+    lines = ["First epoch, with compilation, over a steady epoch of the same "
+             "fresh process: geometric mean and 95 % interval.", "",
+             "| batch | point | n | first / steady | verdict |",
+             "|--:|---|--:|--:|---|"]
+    for key in groups:
+        first, steady = (by_block(groups[key], field) for field in (
+            "first_epoch_s", "steady_epoch_s"))
+        blocks = sorted(first.keys() & steady.keys())
+        if blocks:
+            value, span = stats.ratio([first[b] for b in blocks],
+                                      [steady[b] for b in blocks])
+            verdict = ("too few runs to say" if span is None else
+                       "the first epoch takes longer" if span[0] > 1 else
+                       "no warm-up shown")
+            lines.append(f"| {key[3]} | {name(key)} | {len(blocks)} | "
+                         f"{with_span(value, span)} | {verdict} |")
+    return lines
+
+
+def break_even(groups):
+    """Epochs after which a compiled rung has repaid its compilation."""
+    lines = ["Epochs until the compile seconds of a rung are repaid by its "
+             "faster epochs, against torch eager in the same block: geometric "
+             "mean and 95 % interval.", "",
+             "| batch | point | blocks | repaid after, epochs | verdict |",
+             "|--:|---|--:|--:|---|"]
+    for key in groups:
+        base = groups.get(("torch", "eager", "device", key[3]))
+        cost = by_block(groups[key], "compile_s")
+        if not base or not cost:
+            continue
+        slow, fast = (by_block(members, "steady_epoch_s")
+                      for members in (base, groups[key]))
+        blocks = sorted(cost.keys() & slow.keys() & fast.keys())
+        if not blocks:
+            continue
+        value, span, verdict = repaid([cost[b] for b in blocks],
+                                      [slow[b] - fast[b] for b in blocks])
+        lines.append(f"| {key[3]} | {name(key)} | {len(blocks)} | "
+                     f"{with_span(value, span)} | {verdict} |")
+    return lines
+
+
+def repaid(costs, gains):
+    """Seconds of compiling, seconds gained an epoch, by block -> (epochs or
+    None, interval or None, verdict)."""
+    if min(gains) <= 0:
+        span = stats.interval(gains)
+        never = span is not None and span[1] <= 0
+        return None, None, ("never: its epochs are slower" if never else
+                            "not shown: in some blocks its epochs are not "
+                            "faster")
+    epochs = np.array(costs) / gains
+    span = stats.interval(np.log(epochs))
+    value = float(np.exp(np.log(epochs).mean()))
+    return value, span and tuple(map(math.exp, span)), (
+        "too few blocks to say" if span is None else
+        f"repaid in a run of {math.ceil(math.exp(span[1]))} epochs or more")
+
+
+def failed_lines(records):
+    """The table of runs that are not ok."""
+    lines = ["| run | state | reason |", "|---|---|---|"]
+    for r in (r for r in records if r["status"] != "ok"):
+        c, ending = r["config"], r["exit"]
+        how = ending["signal"] or (
+            "" if ending["code"] is None else f"exit {ending['code']}")
+        tail = clean(ending["tail"][-1] if ending["tail"] else "", 300)
+        lines.append(
+            f"| {r['contender']} {c['mode']} {c['feed']}, batch "
+            f"{c['batch_size']}, seed {c['seed']}, repeat {r['repeat']} | "
+            f"{r['status']} | {how} {tail.replace('|', '/')} |")
+    return lines
+
+
+# --------------------------------------------------------------------- all
+
+def summary(records, rows, proof, verdicts, width, scripts):
+    """summary.md. proof: (proved, line, certificate or None); verdicts: the
+    audit's; the rest as in ratios()."""
+    groups = group(records)
+    done = sum(r["status"] == "ok" for r in records)
+    broken = audit.unfair(verdicts)
+    judged = (f"**NOT FAIR: {'; '.join(v.rule for v in broken)}.** No ratios, "
+              "no joint figures: see Audit." if broken else
+              f"Audit: {sum(v.level == audit.FAIR for v in verdicts)} of "
+              f"{len(verdicts)} rules hold, none is broken"
+              + "".join(f"; {v.level}: {v.rule}" for v in verdicts
+                        if v.level != audit.FAIR) + ".")
+    lines = [f"# {where(records)}", "",
+             f"{done} of {len(records)} runs finished. {versions(records)}.",
+             "", (proof[1][:1].upper() + proof[1][1:] if proof[0] else
+                  f"**{proof[1]}**") + f". {judged}"]
+    sections = [("Speed", speed(records, rows, groups, not broken))]
+    if not broken:
+        sections += [("Ratios", ratios(groups, width, scripts)),
+                     ("Accuracy", accuracies(groups)),
+                     ("First epoch", first_epochs(groups)),
+                     ("Break-even", break_even(groups))]
+    sections.append(("Audit", audit.table(verdicts)))
+    if proof[2]:
+        sections.append(("Parity", certificate.table(proof[2])))
+    if done < len(records):
+        sections.append(("Runs that are not ok", failed_lines(records)))
+    for title, body in sections:
+        lines += ["", f"## {title}", "", *body]
+    return "\n".join(lines) + "\n"
