@@ -14,8 +14,7 @@ import math
 import os
 from pathlib import Path
 
-from bench import audit, record, tables
-from bench.certificate import line
+from bench import audit, certificate, record, tables
 from bench.cli import STORAGE, Fault, clean, warn
 from bench.record import make_folder, write_atomic
 from bench.summary import SUMMARY, group, paired, summarise, three
@@ -154,14 +153,14 @@ def known_width(out, machine):
 
 # -------------------------------------------------------------------- all
 
-def write_certificate(out, certificate):
+def write_certificate(out, found):
     """The parity figures alone."""
     os.environ["MPLBACKEND"] = "agg"
     from bench import plots
-    rows = certificate["rows"]
+    rows = found["rows"]
     plots.draw_parity(Path(out, "figures"), (
-        all(row["proved"] or "reason" in row for row in rows), line(rows),
-        certificate))
+        all(row["proved"] or "reason" in row for row in rows),
+        certificate.line(rows), found))
 
 
 

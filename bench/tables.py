@@ -103,7 +103,7 @@ def ratios(groups, width, scripts):
         found = paired(groups, first, second)
         if found:
             same = first[0] != second[0] and (
-                scripts.get(first[0]) == scripts.get(second[0]))
+                scripts.get(first[0], 1) == scripts.get(second[0], 2))
             lines.append(
                 f"| {first[3]} | {name(first)} / {name(second)} | "
                 f"{with_span(*found[:2])} | {found[2]} | "

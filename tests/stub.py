@@ -1,4 +1,4 @@
-"""A contender in NumPy alone: softmax regression, a second a run.
+"""A contender in NumPy alone: the same network and plain SGD, written out.
 
 Stands in for the pair where a test is about processes and not about learning.
 MLP_STUB="100:crash 101:kill" makes the runs at those batch sizes go wrong.
@@ -49,45 +49,62 @@ def misbehave(args):
         time.sleep(600)
 
 
-def evaluate(state, x, y):
-    w, b = state
-    logits = x @ w + b
+def forward(params, x):
+    """[(w, b), …], x (B, 784) -> the input of every layer and the logits"""
+    layers = [x]
+    for w, b in params[:-1]:
+        layers.append(np.maximum(layers[-1] @ w + b, 0))
+    w, b = params[-1]
+    return [*layers, layers[-1] @ w + b]
+
+
+def evaluate(params, x, y):
+    return score(forward(params, x)[-1], y)
+
+
+def score(logits, y):
+    """logits (B, 10), y (B, 10) -> (loss, accuracy)"""
     logits = logits - logits.max(axis=1, keepdims=True)
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return np.array([-(y * logs).sum(axis=1).mean(),
-                     (logs.argmax(1) == y.argmax(1)).mean()], x.dtype)
+                     (logs.argmax(1) == y.argmax(1)).mean()], logits.dtype)
 
 
-def train_epoch(state, images, labels, order, lrs):
-    w, b = state
+def train_step(params, x, y, lr):
+    """One step of gradient descent -> new params, (loss, accuracy)"""
+    *layers, logits = forward(params, x)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    error = (p / p.sum(axis=1, keepdims=True) - y) / len(x)
+    new = []
+    for (w, b), layer in zip(params[::-1], layers[::-1]):
+        new.append((w - lr * (layer.T @ error), b - lr * error.sum(axis=0)))
+        error = (error @ w.T) * (layer > 0)
+    return new[::-1], score(logits, y)
+
+
+def train_epoch(params, images, labels, order, lrs):
     metrics = []
     for idx, lr in zip(order, lrs):
-        x, y = images[idx], labels[idx]
-        metrics.append(evaluate((w, b), x, y))
-        p = np.exp((z := x @ w + b) - z.max(axis=1, keepdims=True))
-        error = (p / p.sum(axis=1, keepdims=True) - y) / len(x)
-        w, b = w - lr * (x.T @ error), b - lr * error.sum(axis=0)
+        params, metric = train_step(params, images[idx], labels[idx], lr)
+        metrics.append(metric)
     if fault(len(order[0])) == "nan":
         metrics[1][:] = np.nan  # finite again at the end: still diverged
-    return (w, b), metrics
+    return params, metrics
 
 
 def train(args, run):
-    run.describe({"numpy": np.__version__}, "cpu", "cpu", 1,
+    run.describe({"numpy": np.__version__}, "cpu", "cpu", contender.cores(),
                  fence=lambda x: None, to_host=lambda x: x,
                  compiled=lambda: 0, memory=lambda: None)
     rng = np.random.default_rng(args.seed)
-    weights = run.initial(lambda: [
-        (rng.standard_normal((i, o)).astype(np.float32) * 0.01,
-         np.zeros(o, np.float32))
+    params = run.initial(lambda: [
+        (rng.standard_normal((i, o)).astype(np.float32) * np.float32(
+            np.sqrt(2 / i)), np.zeros(o, np.float32))
         for i, o in zip(run.sizes, run.sizes[1:])])
     misbehave(args)
     run.load(lambda arrays: arrays)
-    program = run.compile(lambda *arguments: None, None)
-    assert program is None
-    state = np.zeros((784, 10), run.dtype), np.zeros(10, run.dtype)
-    run.train(train_epoch, evaluate, state)
-    return weights
+    run.compile(lambda *arguments: None, None)
+    return run.train(train_epoch, evaluate, params)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""Made-up records that keep the schema and every rule of the audit, for tests
+that change one thing. The numbers are nobody's."""
+
+import copy
+
+PARAMETERS = 235_146
+
+
+def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
+         epoch_s=0.5, epochs=3, accuracy=0.97, feed="device", compile_s=0.6,
+         loss=0.5, **config):
+    """One finished record."""
+    steps = 50_000 // batch_size
+    compiled = mode != "eager"
+    seconds = [epoch_s * (1 + 0.01 * n) for n in range(epochs)]
+    start, rows = 2.0, []
+    for number, second in enumerate(seconds, 1):
+        rows.append({
+            "epoch": number, "start_s": start, "end_s": start + second,
+            "train_loss": loss / number, "train_accuracy": accuracy,
+            "val_loss": loss / number, "val_accuracy": accuracy,
+            "test_accuracy": accuracy})
+        start += second + 0.1
+    return copy.deepcopy({
+        "schema": 1, "status": "ok", "framework": contender,
+        "contender": contender, "script": f"mlp_{contender}.py", "nonce": "",
+        "repeat": 0, "block": block, "order_seed": 0, "warnings": [],
+        "config": {
+            "dataset": "mnist", "split": "standard", "limit": None,
+            "hidden": [256, 128], "optimizer": "adam", "lr": 0.001,
+            "precision": "fp32", "device": "auto", "epochs": epochs,
+            "mode": mode, "feed": feed, "batch_size": batch_size,
+            "seed": seed, **config},
+        "environment": {
+            "python": "3.11.0", "numpy": "2.0.0", contender: "1.0",
+            "cpu_model": "a processor", "cores": 2, "threads": 2,
+            "device_kind": "cpu", "device_name": "cpu", "variables": {}},
+        "dataset": {"name": "mnist", "sha256": "d" * 64, "split": "standard",
+                    "sizes": {"train": 50_000, "val": 10_000,
+                              "test": 10_000}},
+        "parameters": PARAMETERS, "steps_per_epoch": steps,
+        "samples_per_epoch": steps * batch_size,
+        "timing": {
+            "import_s": 1.0, "data_s": 0.3, "to_device_s": 0.05,
+            "trace_s": None, "lower_s": None,
+            "compile_s": compile_s if compiled else None, "epoch_s": seconds,
+            "read_s": [0.001] * epochs,
+            "first_epoch_s": seconds[0] + compile_s * compiled,
+            "steady_epoch_s": sorted(seconds[1:])[len(seconds[1:]) // 2]
+            if epochs > 1 else None,
+            "evaluate_s": 0.1 * epochs, "total_s": start + 1.0},
+        "compilations": [int(compiled)] + [0] * epochs, "cache": "cold",
+        "init_sha256": f"{seed:064x}", "order_sha256": f"{batch_size:064x}",
+        "affinity": [0, 1], "epochs": rows,
+        "steps": {"loss": [loss] * (steps * epochs),
+                  "accuracy": [accuracy] * (steps * epochs)},
+        "final": {"test_loss": loss, "test_accuracy": accuracy},
+        "memory": {"host_peak_bytes": 500_000_000, "device_peak_bytes": None},
+        "measurements": {}})
+
+
+def comparison(jax=0.5, torch=0.7, blocks=3, batch_size=256):
+    """Records of two contenders, one seed a block; seconds scatter by 1 %."""
+    return [make(name, mode, batch_size, seed, seed,
+                 seconds * (1 + 0.01 * ((seed * 7 + len(name)) % 3 - 1)))
+            for seed in range(blocks) for name, mode, seconds in (
+                ("jax", "step", jax), ("torch", "eager", torch))]

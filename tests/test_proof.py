@@ -1,0 +1,299 @@
+"""Planted faults, one at a time: the certificate or the audit names each.
+
+The list of them stands in docs/protocol.md, made from the two tables here.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from common import DATASET, FOLDER, ROOT, call, train
+from records import comparison, make
+
+from bench import audit, certificate, record
+from bench.plan import Point
+
+JAX, TORCH = ROOT / "mlp_jax.py", ROOT / "mlp_torch.py"
+FLOOR = 200e9
+
+# (fault, script, text, its replacement, optimizer, what is named)
+SCRIPT_FAULTS = [
+    ("learning rate halved", JAX, "p - lr * g, params", "p - lr / 2 * g, params",
+     "sgd", "update"),
+    ("another learning rate written in", JAX, "p - lr * g, params",
+     "p - 0.11 * g, params", "sgd", "update"),
+    ("one square matrix transposed", JAX, "jax.nn.relu(x @ w + b)",
+     "jax.nn.relu(x @ (w.T if w.shape[0] == w.shape[1] else w) + b)", "sgd",
+     "logits"),
+    ("biased initial weights", TORCH, "a.T.copy()",
+     "(a + 0.01 * (a.ndim == 1)).T.copy()", "sgd", "logits"),
+    ("batch order off by one", JAX, "images[idx], labels[idx], lr)",
+     "images[idx - 1], labels[idx - 1], lr)", "sgd", "update"),
+    ("labels of the next batch", JAX, "images[idx], labels[idx], lr)",
+     "images[idx], labels[idx[::-1]], lr)", "sgd", "update"),
+    ("gradient of the biases lost", JAX, "p - lr * g, params",
+     "p - lr * g * (p.ndim > 1), params", "sgd", "update"),
+    ("Adam's epsilon inside the root", JAX, "(jnp.sqrt(v / c2) + EPSILON)",
+     "jnp.sqrt(v / c2 + EPSILON)", "adam", "update"),
+    ("Adam without bias correction", JAX, "c1 = -jnp.expm1(t * math.log(BETA1))",
+     "c1 = 1.0", "adam", "update"),
+    ("Adam's second moment with 0.99", JAX, "0.9, 0.999, 1e-8",
+     "0.9, 0.99, 1e-8", "adam", "loss"),
+    ("Adam's step counted from 0", JAX, "t = t + 1", "t = t + 2", "adam",
+     "update"),
+    ("ReLU on the last layer", JAX, "return x @ w + b",
+     "return jax.nn.relu(x @ w + b)", "sgd", "logits"),
+    ("ReLU left out", JAX, "jax.nn.relu(x @ w + b)", "(x @ w + b)", "sgd",
+     "logits"),
+    ("sum in place of the mean", TORCH, "F.cross_entropy(logits, y)",
+     "F.cross_entropy(logits, y, reduction='sum')", "sgd", "gradient"),
+    ("label smoothing", TORCH, "F.cross_entropy(logits, y)",
+     "F.cross_entropy(logits, y, label_smoothing=0.01)", "sgd", "gradient"),
+    ("gradients never cleared", TORCH, "optimizer.zero_grad()", "pass", "sgd",
+     "loss"),
+    ("weight decay", TORCH, "args.lr, fused=True)",
+     "args.lr, fused=True, weight_decay=1e-4)", "sgd", "update"),
+    ("momentum", TORCH, "args.lr, fused=True)",
+     "args.lr, fused=True, momentum=0.1)", "sgd", "loss"),
+    ("float32 called float64", JAX, 'args.precision == "fp64")', "False)",
+     "sgd", "logits"),
+    ("evaluation inside the clock", JAX,
+     "    if args.mode == \"epoch\":\n        return program(state",
+     "    evaluate(state, images, labels)\n"
+     "    if args.mode == \"epoch\":\n        return program(state", "sgd",
+     "train_epoch calls evaluate"),
+]
+
+
+def entry(optimizer, mode, weights, *, precision="fp64", batch_size=64):
+    return {"steps": 20, "gradients": True, "flags": [
+        f"--dataset={DATASET}", f"--data-dir={FOLDER}", "--hidden", "128",
+        "128", f"--optimizer={optimizer}", f"--mode={mode}", "--limit=1300",
+        f"--precision={precision}", f"--batch-size={batch_size}",
+        f"--init={weights}"]}
+
+
+def judge(optimizer, trace, expected):
+    """The certificate's row about a trace against a reference."""
+    rows = [dict(zip(certificate.KEY, (*point, optimizer, 0.1, "fp64", 64)),
+                 steps=20) for point in (Point("mutant", "step", "device"),
+                                         Point(*certificate.REFERENCE))]
+    found = dict(zip(map(certificate.key, rows), (trace, expected)))
+    return [certificate._judge(row, rows, found) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory):
+    """{fault: arrays or reason} of every mutant, and of the true pair."""
+    folder = tmp_path_factory.mktemp("mutants")
+    done = call(JAX, "--epochs", 0, "--hidden", 128, 128, "--save",
+                folder / "init.npz")
+    assert done.returncode == 0, done.stderr
+    jobs, names = [], []
+    for number, (fault, script, old, new, optimizer, _) in enumerate(
+            SCRIPT_FAULTS):
+        source = script.read_text("utf-8")
+        assert source.count(old) == 1, (fault, source.count(old))
+        mutant = folder / f"{script.stem}_{number}.py"
+        mutant.write_text(source.replace(old, new), "utf-8")
+        mode = "step" if script == JAX else "eager"
+        jobs.append({"script": str(mutant), "plan": [
+            entry(optimizer, mode, folder / "init.npz")]})
+        names.append(fault)
+    for script, mode in ((JAX, "step"), (TORCH, "eager")):
+        jobs.append({"script": str(script), "plan": [
+            entry(optimizer, mode, folder / "init.npz")
+            for optimizer in ("sgd", "adam")]})
+        names.append(script.stem)
+    for number, job in enumerate(jobs):
+        job["out"] = str(folder / f"{number}.npz")
+    plan = folder / "jobs.json"
+    plan.write_text(json.dumps(jobs), "utf-8")
+    done = call("-m", "bench.certify", plan, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = [dict.fromkeys(certificate.KEY, number) for number in range(2)]
+    found = {}
+    for name, job in zip(names, jobs):
+        got = certificate._read(Path(job["out"]), rows[:len(job["plan"])],
+                                "lost")
+        found[name] = list(got.values())
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_true_pair_is_proved(traces, optimizer):
+    which = ("sgd", "adam").index(optimizer)
+    rows = judge(optimizer, traces["mlp_jax"][which],
+                 traces["mlp_torch"][which])
+    assert all(row["proved"] for row in rows), rows
+    assert rows[0]["loss"] < 1e-13 and rows[0]["steps_bounded"] == 20
+    assert "parity proved" in certificate.line(rows)
+
+
+@pytest.mark.parametrize("fault", SCRIPT_FAULTS, ids=lambda f: f[0])
+def test_a_fault_in_a_script_is_named(traces, fault):
+    name, _, _, _, optimizer, named = fault
+    expected = traces["mlp_torch"][("sgd", "adam").index(optimizer)]
+    rows = judge(optimizer, traces[name][0], expected)
+    assert not rows[0]["proved"]
+    line = certificate.line(rows)
+    assert "NOT PROVED" in line and f" {named}" in line, line
+
+
+# ---------------------------------------------------------------- the audit
+
+def put(*path):
+    *path, value = path
+
+    def edit(r):
+        for key in path[:-1]:
+            r = r[key]
+        r[path[-1]] = value
+    return edit
+
+
+def one_step(r):
+    r.update(steps_per_epoch=1, samples_per_epoch=r["config"]["batch_size"])
+    for values in r["steps"].values():
+        del values[r["config"]["epochs"]:]
+
+
+def evaluation_counted(r):
+    r["timing"]["evaluate_s"] += 2.5
+
+
+def overlapping(r):
+    r["epochs"][1]["start_s"] = r["epochs"][0]["start_s"]
+
+
+def impossible(r):
+    r["timing"]["epoch_s"] = [0.0012] * 3
+    for row in r["epochs"]:
+        row["end_s"] = row["start_s"] + 0.0012
+
+
+# (fault, what is done to one record of six, rule that names it)
+RECORD_FAULTS = [
+    ("another device", put("environment", "device_name", "H200"), "device"),
+    ("another processor", put("environment", "cpu_model", "other"),
+     "processor"),
+    ("another precision", put("config", "precision", "fp64"), "precision"),
+    ("other data", put("dataset", "sha256", "e" * 64), "data"),
+    ("another split", put("dataset", "split", "pooled"), "split"),
+    ("other set sizes", put("dataset", "sizes", "train", 50_001), "split"),
+    ("an epoch of one step", one_step, "steps are floor(N / B)"),
+    ("samples counted wrongly", put("samples_per_epoch", 50_000),
+     "steps are floor(N / B)"),
+    ("another number of epochs", put("config", "epochs", 4), "epochs"),
+    ("wrong parameter count", put("parameters", 235_145),
+     "size of the network"),
+    ("SGD against Adam", put("config", "optimizer", "sgd"), "optimizer"),
+    ("another learning rate", put("config", "lr", 0.01), "learning rate"),
+    ("other initial weights", put("init_sha256", "f" * 64),
+     "initial weights"),
+    ("another batch order", put("order_sha256", "f" * 64), "batch order"),
+    ("data from the host", put("config", "feed", "host"),
+     "residency of the data"),
+    ("another thread count", put("environment", "threads", 1), "threads"),
+    ("other cores", put("affinity", [0]), "cores"),
+    ("a warm compile cache", put("cache", "warm"), "compile cache"),
+    ("a cached compilation called cold", put("timing", "compile_s", 0.05),
+     "cold means cold"),
+    ("an epoch in 0.0012 s", impossible, "possible speed"),
+    ("a clock that does not wait", put("timing", "read_s", [0.4] * 3),
+     "the clock waits"),
+    ("epochs that overlap", overlapping, "times are in order"),
+    ("evaluation counted into the epochs", evaluation_counted,
+     "evaluation outside the clock"),
+    ("no evaluation time", put("timing", "evaluate_s", 0.0),
+     "evaluation outside the clock"),
+    ("a recompilation in every epoch", put("compilations", [1, 0, 1, 1]),
+     "compilations"),
+    ("a step that was never compiled", put("compilations", [0, 23, 0, 0]),
+     "compilations"),
+    ("10 MB where the weights need more", put(
+        "memory", "device_peak_bytes", 900_000), "possible memory"),
+    ("a run that did not learn", put("final", "test_accuracy", 0.1009),
+     "better than chance"),
+]
+
+
+def test_true_records_are_fair():
+    records = comparison()
+    for r in records:
+        record.check(r)
+    verdicts = audit.audit(records, floor=FLOOR)
+    assert {v.level for v in verdicts} == {audit.FAIR}, verdicts
+    assert all(v.words for v in verdicts)
+
+
+@pytest.mark.parametrize("fault", RECORD_FAULTS, ids=lambda f: f[0])
+def test_a_fault_in_a_record_is_named(fault):
+    name, edit, rule = fault
+    records = comparison()
+    edit(records[2])
+    verdicts = audit.audit(records, floor=FLOOR)
+    broken = {v.rule: v for v in verdicts if v.level != audit.FAIR}
+    assert rule in broken, broken
+    level = audit.WARNING if rule == "better than chance" else audit.UNFAIR
+    assert broken[rule].level == level
+    if level == audit.UNFAIR:
+        assert "jax" in broken[rule].words and "seed 1" in broken[rule].words
+
+
+def test_what_varies_on_purpose_is_no_fault():
+    records = comparison()
+    for r in records[::2]:
+        r["config"]["optimizer"] = "sgd"
+    assert audit.unfair(audit.audit(records, floor=FLOOR))
+    verdicts = audit.audit(records, vary=("optimizer",), floor=FLOOR)
+    assert not audit.unfair(verdicts)
+    assert not audit.comparable(records[::2], records[1::2])
+
+
+def test_the_list_of_planted_faults_is_documented():
+    text = (ROOT / "docs" / "protocol.md").read_text("utf-8")
+    for fault, *_, named in SCRIPT_FAULTS:
+        assert f"| {fault} | certificate: {named} |" in text, fault
+    for fault, _, rule in RECORD_FAULTS:
+        assert f"| {fault} | audit: {rule} |" in text, fault
+
+
+def test_a_missing_fence_is_seen_in_a_real_run(tmp_path):
+    source = JAX.read_text("utf-8")
+    old = "fence=jax.block_until_ready"
+    assert old in source
+    mutant = tmp_path / "mlp_unfenced.py"
+    mutant.write_text(source.replace(old, "fence=lambda x: None"), "utf-8")
+    r = train(mutant, tmp_path / "r.json", "--mode", "epoch", "--epochs", 2,
+              "--batch-size", 1024, env={"PYTHONPATH": str(ROOT)})
+    broken = [v.rule for v in audit.unfair(audit.audit([r]))]
+    assert "the clock waits" in broken
+
+
+def test_an_unfair_comparison_prints_no_ratio_and_draws_no_figure(tmp_path):
+    recipe = tmp_path / "unfair.toml"
+    recipe.write_text(
+        'title = "unfair"\npoints = ["jax:step", "torch:eager"]\n'
+        f'dataset = "{DATASET}"\nlimit = 640\nbatch_sizes = [64]\n'
+        'seeds = [0]\nepochs = 2\n[jax]\noptimizer = "sgd"\nlr = 0.01\n')
+    done = call(ROOT / "compare.py", "--recipe", recipe, "--data-dir", FOLDER,
+                "--out", tmp_path / "out")
+    assert done.returncode == 1, done.stderr
+    assert "NOT FAIR: optimizer: differs: sgd" in done.stderr
+    text = (tmp_path / "out" / "summary.md").read_text("utf-8")
+    assert "NOT FAIR" in text and "## Ratios" not in text
+    assert "NOT PROVED: jax trains with" in text
+    assert not list((tmp_path / "out" / "figures").glob("*"))
+
+
+def test_a_certificate_is_judged_again_when_it_is_read(tmp_path):
+    rows = judge("sgd", {"losses": np.ones(20)}, {"losses": np.ones(20)})
+    path = tmp_path / "certificate.json"
+    rows[0]["loss"] = 1e-3  # a hand that changes a number
+    path.write_text(json.dumps({"schema": 1, "identity": "", "rows": rows}))
+    assert not certificate.load(path)["rows"][0]["proved"]
+    proved, line, _ = certificate.verdict(certificate.load(path), [
+        make("mutant", "step", 64)])
+    assert not proved and "NOT PROVED" in line

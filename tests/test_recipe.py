@@ -1,0 +1,86 @@
+"""Recipes are read strictly, and those in recipes/ are right."""
+
+import pytest
+from common import DATASET, FOLDER, ROOT, STUB, call
+
+import compare
+from bench import recipe
+from bench.cli import Fault
+
+GOOD = f"""
+title = "two stubs"
+print = ["Accuracy"]
+vary = ["lr"]
+points = ["slow:eager", "fast:eager"]
+dataset = "{DATASET}"
+optimizer = "sgd"
+batch_sizes = [100]
+seeds = [0]
+limit = 1000
+epochs = 1
+
+[slow]
+script = "{STUB}"
+lr = 0.001
+
+[fast]
+script = "{STUB}"
+"""
+
+
+def test_a_recipe_runs_and_the_command_line_has_the_last_word(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text(GOOD)
+    done = call(ROOT / "compare.py", "--recipe", path, "--out",
+                tmp_path / "out", "--data-dir", FOLDER, "--batch-sizes", "50")
+    assert "two stubs" in done.stdout and "Accuracy\n" in done.stdout
+    assert "Speed\n" not in done.stdout
+    assert done.returncode == 0, done.stderr
+    names = sorted(p.name[:22] for p in (tmp_path / "out" / "runs").iterdir())
+    assert names == ["fast_eager_device_b50_", "slow_eager_device_b50_"]
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("epochs = 1", "epoch = 1", "unknown key 'epoch'"),
+    ("epochs = 1", "epochs = 0", "--epochs"),
+    ("epochs = 1", "epochs = [1]", "'epochs': one value"),
+    ("epochs = 1", "epochs = true", "not a number"),
+    ("epochs = 1", "epochs = -1", "begins with -"),
+    ("epochs = 1", "epochs = nan", "--epochs"),
+    ("seeds = [0]", "seeds = 0", "'seeds': a list"),
+    ("seeds = [0]", "seeds = [[0]]", "not a number"),
+    ('title = "two stubs"', "", "title"),
+    ('"Accuracy"', '"Beauty"', "'print'"), ('"lr"', '"seed"', "'vary'"),
+    ("lr = 0.001", "lr = 0", "--lr"),
+    ("lr = 0.001", "rate = 0.001", "unknown key 'rate' in [slow]"),
+    ("lr = 0.001", 'init = "mine"', "'init'"),
+    ("lr = 0.001", "lr = 0.001\nlr = 0.002", "overwrite"),
+    ("[slow]", "[slow", "line"), ("[slow]", "recipe = 'x'\n[slow]", "unknown"),
+    (str(STUB), "nowhere.py", "not a file")])
+def test_nonsense_is_refused_and_named(tmp_path, old, new, words):
+    path = tmp_path / "r.toml"
+    path.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(Fault) as found:
+        compare.arguments(["--recipe", str(path)])
+    assert found.value.code == (4 if "nowhere" in new else 2)
+    assert words in str(found.value), str(found.value)
+
+
+def test_what_is_no_recipe_is_refused(tmp_path):
+    for name, content in (("a", b"\xff"), ("b", b"x" * (2**20 + 1)),
+                          ("c", b"a = " + b"[" * 100_000)):
+        (tmp_path / name).write_bytes(content)
+    for name in ("a", "b", "c", "missing", "."):
+        with pytest.raises(Fault) as found:
+            compare.arguments(["--recipe", str(tmp_path / name)])
+        assert found.value.code == 2 and "--recipe" in str(found.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")),
+                         ids=lambda path: path.stem)
+def test_every_recipe_here_can_be_asked_for(path):
+    args = compare.arguments(["--recipe", str(path)])
+    assert args.chosen.title and args.points
+    assert set(args.chosen.sections) <= set(recipe.SECTIONS)
+    claims = (ROOT / "docs" / "claims.md").read_text("utf-8")
+    assert f"recipes/{path.name}" in claims or path.stem == "aa"
