@@ -19,13 +19,22 @@ endif
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
-.PHONY: all quick test diff clean help
+.PHONY: all quick certify audit aa test diff clean help
 
-all: $(READY)  ## fetch MNIST, compare (36 runs), draw, print the summary
+all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
 	$(PY) compare.py --dataset auto $(ARGS)
 
 quick: $(READY)  ## the same in about a minute: 6 runs of two epochs
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
+
+certify: $(READY)  ## prove that every rung and feed computes the same (5 min)
+	$(PY) compare.py --dataset auto --only certify $(ARGS)
+
+audit: $(READY)  ## is the comparison in results/ fair? a verdict per rule
+	$(PY) compare.py --dataset auto --only audit $(ARGS)
+
+aa: $(READY)  ## each script against itself: what this machine can tell apart
+	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)
 
 test: $(READY)  ## sanity checks, then the long tests
 	@$(call HAVE,$(PY),pytest) || { if [ "$(PY)" = .venv/bin/python ]; \

@@ -10,7 +10,8 @@ JOBS is a list of {"script", "out", "plan": [{"flags": [...], "steps": n,
 timed here. OUT (.npz) holds per entry i of the plan the losses (`i.losses`),
 the weights after one update (`i.0`, `i.1`, …), where asked for the logits and
 every gradient of the first batch (`i.logits`, `i.g0`, …), and in `meta` as
-JSON a reason for each entry that could not run.
+JSON a reason for each entry that could not run. Of a script without the
+pair's `objective` only the losses are known.
 """
 
 import functools
@@ -95,7 +96,7 @@ class Probe(contender.Run):
                                           lrs[rows], lambda name: None)
             state, metrics = train_epoch(state, *sets, order[rows], lrs[rows])
             losses.append(np.asarray(self.to_host(metrics))[:, 0])
-            if rows.start == 0:
+            if rows.start == 0 and hasattr(self.module, "objective"):
                 self.found.update({
                     str(n): leaf for n, leaf in enumerate(
                         host(self.module, self, state[0]))})

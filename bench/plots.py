@@ -13,7 +13,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter  # noqa: E402
 
-from bench.certificate import differences, key  # noqa: E402
+from bench import certificate  # noqa: E402
 from bench.record import write_atomic  # noqa: E402
 from bench.summary import group, name, three, where  # noqa: E402
 
@@ -287,7 +287,7 @@ def _parity_curves(loss, gap, rows, known, precision):
     if not rows:
         return
     first = min(rows, key=lambda row: (" ".join(
-        key(row)[:3]) != row["reference"], -row["steps"]))
+        certificate.key(row)[:3]) != row["reference"], -row["steps"]))
     loss.plot(np.arange(1, len(first["losses"]) + 1), first["losses"],
               color="#bbbbbb", lw=4)
     for row in rows:
@@ -296,10 +296,10 @@ def _parity_curves(loss, gap, rows, known, precision):
                      ls=STYLES[row["mode"]])
         loss.plot(steps, row["losses"], **style)
         if row is not first:
-            values = differences(row["losses"], first["losses"])
+            values = certificate.differences(row["losses"], first["losses"])
             steps = steps[:len(values)][values > 0]
             gap.plot(steps, values[values > 0], alpha=0.8, label=name(
-                (*key(row)[:3], 0)), **style)
+                (*certificate.key(row)[:3], 0)), **style)
     bounded = rows[0]["steps_bounded"] if precision == "fp32" else max(
         row["steps"] for row in rows)
     gap.plot([1, bounded], [rows[0]["bound"]] * 2, color="black", lw=1)

@@ -22,7 +22,8 @@ from bench import cli, flags
 from bench.cli import USAGE, Fault, clean
 
 MAX_BYTES = 2**20
-SECTIONS = ("Speed", "Ratios", "Accuracy", "First epoch", "Break-even")
+SECTIONS = ("Speed", "Ratios", "Accuracy", "First epoch", "Break-even",
+            "Audit", "Parity")
 VARIED = ("optimizer", "lr", "feed", "init", "script")
 OWN = ("script", "init", "optimizer", "lr")  # keys of a contender's table
 NOT_HERE = ("help", "recipe", "only", "quick", "contender")

@@ -140,37 +140,56 @@ def accuracies(groups):
                 f"{np.mean(scores):.2%}" + (
                     f" ± {np.std(scores, ddof=1):.2%}" if done[1:] else "")
                 + f" ({low:.2%} to {high:.2%}) |")
-    lines += ["", "Differences between contenders, paired by seed, in "
-              "percentage points:", "",
+    lines += ["", "Differences, paired by seed, in percentage points, with "
+              "the 95 % interval of their mean over seeds:", "",
               "| batch | first - second | difference | seeds | verdict |",
               "|--:|---|--:|--:|---|"]
-    for first, second in pairs_for_accuracy(groups):
-        by_seed = [{}, {}]
-        for scores, key in zip(by_seed, (first, second)):
-            for r in groups[key]:
-                if r["status"] == "ok":
-                    scores.setdefault(r["config"]["seed"], []).append(
-                        r["final"]["test_accuracy"])
-        seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    for first, second in accuracy_pairs(groups):
+        one, two = scores_by_seed(groups[first]), scores_by_seed(
+            groups[second])
+        seeds = sorted(one.keys() & two.keys())
         if seeds:
-            gaps = [np.mean(by_seed[0][s]) - np.mean(by_seed[1][s])
-                    for s in seeds]
-            span = stats.interval(gaps)
-            verdict = ("too few seeds to say" if span is None else
-                       "no difference shown" if span[0] <= 0 <= span[1] else
-                       f"{name(first if np.mean(gaps) > 0 else second)} is "
-                       "higher")
-            lines.append(f"| {first[3]} | {name(first)} - {name(second)} | "
-                         f"{with_span(np.mean(gaps), span, points)} | "
-                         f"{len(seeds)} | {verdict} |")
+            gaps = [one[seed] - two[seed] for seed in seeds]
+            same = first[3] == second[3]
+            names = ([name(key) for key in (first, second)] if same else
+                     [f"{name(key)} at {key[3]}" for key in (first, second)])
+            lines.append(f"| {first[3] if same else ''} | {names[0]} - "
+                         f"{names[1]} | "
+                         f"{with_span(np.mean(gaps), stats.interval(gaps), points)}"
+                         f" | {len(seeds)} | {gap_verdict(gaps, names)} |")
     return lines
 
 
-def pairs_for_accuracy(groups):
-    """Every two contenders at one batch size: what a recipe varies on
-    purpose is compared here, by its effect on the accuracy."""
-    return [(a, b) for a in groups for b in groups
-            if a[3] == b[3] and a[0] < b[0]]
+def scores_by_seed(records):
+    """{seed: mean test accuracy of its finished runs}"""
+    scores = {}
+    for r in records:
+        if r["status"] == "ok":
+            scores.setdefault(r["config"]["seed"], []).append(
+                r["final"]["test_accuracy"])
+    return {seed: float(np.mean(values)) for seed, values in scores.items()}
+
+
+def gap_verdict(gaps, names):
+    """Whether differences over seeds are more than the seeds' noise."""
+    span = stats.interval(gaps)
+    if span is None:
+        return "too few seeds to say"
+    if span[0] <= 0 <= span[1]:
+        return "no difference shown"
+    return f"{names[0 if span[0] > 0 else 1]} is higher"
+
+
+def accuracy_pairs(groups):
+    """Two contenders at one batch size, whatever a recipe varies between
+    them; and one point at its smallest and at every other batch size."""
+    found = [(a, b) for a in groups for b in groups
+             if a[3] == b[3] and a[0] < b[0]]
+    for key in groups:
+        smallest = min(k for k in groups if k[:3] == key[:3])
+        if key != smallest:
+            found.append((smallest, key))
+    return found
 
 
 def first_epochs(groups):

@@ -266,20 +266,3 @@ def test_the_data_set_is_said(tmp_path):
         assert {row["dataset"] for row in rows(tmp_path / "out")} == {"digits"}
         figure = (tmp_path / "out/figures/seconds.svg").read_text()
         assert figure.count("<") > 100
-
-
-def test_records_from_two_devices_are_not_compared(tmp_path):
-    from bench import record, report
-
-    done = compare(tmp_path, "--batch-sizes", "64", "--seeds", "0")
-    assert done.returncode == 0
-    first = record.read(next((tmp_path / "runs").glob("*.json")))
-    second = json.loads(json.dumps(first))
-    second["contender"] = "other"
-    assert report.write(tmp_path, [first, second]) == 0
-    assert "| 64 | other eager / stub eager |" in (
-        tmp_path / "summary.md").read_text()
-    second["environment"]["device_name"] = "NVIDIA of another machine"
-    assert report.write(tmp_path, [first, second]) == 1
-    summary = (tmp_path / "summary.md").read_text()
-    assert "Not comparable" in summary and "Ratios" not in summary
