@@ -81,7 +81,7 @@ def arguments(argv=None):
         if once != getattr(args, name):
             warn(PROG, f"--{name.replace('_', '-')}: each value is run once")
         setattr(args, name, once)
-    args.scripts = plan.find_scripts(args.chosen.scripts, args.contender)
+    args.scripts = plan.find_scripts(args.chosen, args.contender)
     args.points = plan.parse_points(args.points, args.scripts)
     args.cpus = plan.choose_cores(args.threads)
     return args

@@ -38,7 +38,7 @@ def flops(grid, points):
             grid.cpus, grid.timeout, "", grid.temporary)
         if status == "ok":
             value = json.loads(temporary.read_text("utf-8"))
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
             record.write_atomic(path, record.dumps(
                 {"machine": grid.machine(), "flops": value,
                  "method": f"best product of two {SIZE} x {SIZE} matrices in "

@@ -60,11 +60,15 @@ def parse_points(texts, scripts):
     return list(dict.fromkeys(points))
 
 
-def find_scripts(of_recipe, texts):
-    """{name: path} of a recipe and ['name=path', …] of --contender, with the
-    pair -> {name: Path}; Fault 2 or, for a script that is not there, 4."""
+def find_scripts(recipe, texts):
+    """The pair, the contenders of a recipe and ['name=path', …] of
+    --contender -> {name: Path}; Fault 2 or, where there is no script, 4."""
     scripts = dict(SCRIPTS)
-    named = [("--recipe", *item) for item in of_recipe.items()] + [
+    for name in recipe.own:
+        if name not in {**SCRIPTS, **recipe.scripts}:
+            raise Fault(USAGE, f"argument --recipe: [{clean(name)}] has no "
+                               f"script and is not one of {', '.join(SCRIPTS)}")
+    named = [("--recipe", *item) for item in recipe.scripts.items()] + [
         ("--contender", *text.partition("=")[::2]) for text in texts]
     for option, name, path in named:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or not path:

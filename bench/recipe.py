@@ -24,7 +24,7 @@ from bench.cli import USAGE, Fault, clean
 MAX_BYTES = 2**20
 SECTIONS = ("Speed", "Ratios", "Accuracy", "First epoch", "Break-even",
             "Audit", "Parity")
-VARIED = ("optimizer", "lr", "feed", "init", "script")
+VARIED = ("optimizer", "lr", "feed", "init")  # as bench/audit.py names them
 OWN = ("script", "init", "optimizer", "lr")  # keys of a contender's table
 NOT_HERE = ("help", "recipe", "only", "quick", "contender")
 
@@ -51,14 +51,17 @@ def read(path, parser):
         return parse(text, Path(path).resolve().parent, parser)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-    except (ValueError, RecursionError) as error:  # TOML, UTF-8, ours
+    except ValueError as error:  # TOML, UTF-8, ours
         reason = str(error)
     raise Fault(USAGE, f"argument --recipe: {path!r}: {clean(reason, 300)}")
 
 
 def parse(text, folder, parser):
     """TOML (bytes) -> Recipe. Raises ValueError naming the key."""
-    content = tomllib.loads(text.decode("utf-8"))
+    try:
+        content = tomllib.loads(text.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     tables = {key: value for key, value in content.items()
               if isinstance(value, dict)}
     plain = {key: value for key, value in content.items()

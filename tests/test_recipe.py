@@ -56,6 +56,8 @@ def test_a_recipe_runs_and_the_command_line_has_the_last_word(tmp_path):
     ("lr = 0.001", 'init = "mine"', "'init'"),
     ("lr = 0.001", "lr = 0.001\nlr = 0.002", "overwrite"),
     ("[slow]", "[slow", "line"), ("[slow]", "recipe = 'x'\n[slow]", "unknown"),
+    ("[slow]", "[jaxx]\nlr = 1.0\n[slow]", "[jaxx] has no script"),
+    ("[slow]", "[slow]\ndown = {x = 1}", "unknown key 'down'"),
     (str(STUB), "nowhere.py", "not a file")])
 def test_nonsense_is_refused_and_named(tmp_path, old, new, words):
     path = tmp_path / "r.toml"
