@@ -258,22 +258,19 @@ def verdict(certificate, records, refused=None):
 def line(rows):
     """One line about rows of a certificate."""
     bad = [row for row in rows if not row["proved"]]
-    bad.sort(key=lambda row: "reason" in row)  # numbers before absences
-    rows = [row for row in rows if "reason" not in row]
-    if bad and ("reason" not in bad[0] or not rows):
+    if bad:
+        bad.sort(key=lambda row: "reason" in row)  # numbers before absences
         return "parity NOT PROVED: " + explain(bad[0])
     precise = [row for row in rows if row["precision"] == "fp64"]
     if not precise:
         return "parity: nothing to compare"
     rough = [row for row in rows if row["precision"] == "fp32"]
-    return (f"parity {'proved' if not bad else 'NOT PROVED'}: {len(precise)} "
-            "float64 traces differ by at most "
+    return (f"parity proved: {len(precise)} float64 traces differ by at most "
             f"{max(row['loss'] for row in precise):.1e} over up to "
             f"{max(row['steps'] for row in precise)} steps"
             + (f", float32 by {max(row['loss'] for row in rough):.1e} over "
                f"{max(row['steps_bounded'] for row in rough)}" if rough
-               else "")
-            + (f"; without {explain(bad[0])}" if bad else ""))
+               else ""))
 
 
 def explain(row):
@@ -283,7 +280,7 @@ def explain(row):
              f"{row['optimizer']}, {row['precision']}, batch "
              f"{row['batch_size']}")
     if "reason" in row:
-        return f"{where}: {row['reason']}"
+        return f"{where}: not run: {row['reason']}"
     if not row["finite"]:
         return f"{where}: a loss is not finite"
     # In the order of the computation: the first that differs is the cause.
@@ -317,5 +314,5 @@ def table(certificate):
             + ", ".join(str(row["steps"]) for row in rows)
             + "".join(f" | {most(field)}" for field in (
                 "logits", "gradient", "update", "loss"))
-            + f" | {explain(bad[0]) if bad else 'proved'} |")
+            + f" | {explain(bad[0]).partition(': ')[2] if bad else 'proved'} |")
     return lines
