@@ -17,6 +17,7 @@ FAIR, WARNING, UNFAIR, UNKNOWN = "fair", "warning", "UNFAIR", "not measured"
 # machine can do; the errors that this is for are wrong by far more.
 FLOPS_MARGIN = 4
 COMPILED = ("step", "epoch")
+APART = 600  # seconds without a run that end a block's neighbourhood
 
 
 class Verdict(NamedTuple):
@@ -40,26 +41,39 @@ def _sizes(r):
     return " / ".join(str(sizes.get(part)) for part in ("train", "val", "test"))
 
 
-# (rule, what must be equal, what `vary` in a recipe calls it)
+def _size(r):
+    return r["config"]["batch_size"]
+
+
+def _seed(r):
+    return _size(r), r["config"]["seed"]
+
+
+def _none(r):
+    return ()
+
+
+# (rule, what must be equal, between the runs that agree in this, what `vary`
+# in a recipe calls it)
 SAME = (
     ("device", lambda r: f"{r['environment']['device_kind']}: "
-                         f"{r['environment']['device_name']}", None),
-    ("processor", _of("environment", "cpu_model"), None),
-    ("precision", _of("config", "precision"), None),
-    ("data", _of("dataset", "sha256"), None),
-    ("split", lambda r: f"{r['dataset'].get('split')} ({_sizes(r)})", None),
-    ("steps per epoch", _of("steps_per_epoch"), None),
-    ("samples per epoch", _of("samples_per_epoch"), None),
-    ("epochs", _of("config", "epochs"), None),
-    ("parameters", _of("parameters"), None),
-    ("optimizer", _of("config", "optimizer"), "optimizer"),
-    ("learning rate", _of("config", "lr"), "lr"),
-    ("initial weights", _of("init_sha256"), "init"),
-    ("batch order", _of("order_sha256"), None),
-    ("residency of the data", _of("config", "feed"), "feed"),
-    ("threads", _of("environment", "threads"), None),
-    ("cores", lambda r: str(r.get("affinity")), None),
-    ("compile cache", _of("cache"), None),
+                         f"{r['environment']['device_name']}", _none, None),
+    ("processor", _of("environment", "cpu_model"), _none, None),
+    ("precision", _of("config", "precision"), _none, None),
+    ("data", _of("dataset", "sha256"), _none, None),
+    ("split", lambda r: f"{r['dataset'].get('split')} ({_sizes(r)})", _none,
+     None),
+    ("parameters", _of("parameters"), _none, None),
+    ("optimizer", _of("config", "optimizer"), _none, "optimizer"),
+    ("learning rate", _of("config", "lr"), _none, "lr"),
+    ("threads", _of("environment", "threads"), _none, None),
+    ("cores", lambda r: str(r.get("affinity")), _none, None),
+    ("compile cache", _of("cache"), _none, None),
+    ("steps per epoch", _of("steps_per_epoch"), _size, None),
+    ("samples per epoch", _of("samples_per_epoch"), _size, None),
+    ("epochs", _of("config", "epochs"), _size, None),
+    ("initial weights", _of("init_sha256"), _seed, "init"),
+    ("batch order", _of("order_sha256"), _seed, None),
 )
 
 
@@ -74,36 +88,38 @@ def _name(r):
 
 
 def _across(done, vary):
-    groups = {}
+    for rule, get, scope, variable in SAME:
+        groups = {}
+        for r in done:
+            groups.setdefault(scope(r), {}).setdefault(_show(get(r)), r)
+        values = max(groups.values(), key=len)
+        if len(values) > 1:
+            text = " but ".join(f"{value} ({_name(r)})"
+                                for value, r in list(values.items())[:3])
+            meant = variable is not None and variable in vary
+            yield Verdict(rule, FAIR if meant else UNFAIR, (
+                "varied on purpose: " if meant else "differs: ") + text)
+            continue
+        values = sorted({value for group in groups.values()
+                         for value in group})
+        yield Verdict(rule, FAIR, "the same: " + ", ".join(values[:4]) + (
+            " …" if len(values) > 4 else ""))
+    yield _residency(done)
+
+
+def _residency(done):
+    """The feed stands in the name of a point, so that one contender may have
+    two; but contenders that are compared must share one."""
+    rule, groups = "residency of the data", {}
     for r in done:
-        c = r["config"]
-        groups.setdefault((c["batch_size"], c["seed"]), []).append(r)
-    for rule, get, variable in SAME:
-        verdict = Verdict(rule, FAIR, "")
-        for members in groups.values():
-            # The feed stands in the name of a point: a contender's own two
-            # feeds are two points, but contenders must share one.
-            if rule == "residency of the data":
-                feeds = {}
-                for r in members:
-                    feeds.setdefault(_who(r), set()).add(get(r))
-                if len(feeds) < 2 or set.intersection(*feeds.values()):
-                    continue
-            values = {}
-            for r in members:
-                values.setdefault(_show(get(r)), r)
-            if len(values) > 1:
-                text = " but ".join(f"{value} ({_name(r)})"
-                                    for value, r in values.items())
-                verdict = (Verdict(rule, FAIR, f"varied on purpose: {text}")
-                           if variable in vary and variable
-                           else Verdict(rule, UNFAIR, f"differs: {text}"))
-                break
-        if not verdict.words:
-            values = sorted({_show(get(r)) for r in done})
-            verdict = verdict._replace(words="the same: " + ", ".join(
-                values[:4]) + (" …" if len(values) > 4 else ""))
-        yield verdict
+        groups.setdefault(_seed(r), {}).setdefault(_who(r), {}).setdefault(
+            r["config"]["feed"], r)
+    for feeds in groups.values():
+        if not set.intersection(*map(set, feeds.values())):
+            return Verdict(rule, UNFAIR, "differs: " + " but ".join(
+                f"{feed} ({_name(r)})" for found in feeds.values()
+                for feed, r in found.items()))
+    return Verdict(rule, FAIR, "shared by all contenders")
 
 
 def _show(value):
@@ -142,22 +158,43 @@ def _parameters(r, _):
 
 
 def _flops(r, floor):
-    if floor is None:
+    if floor["device"] != r["environment"]["device_name"]:
         return None
     implied = (flops_per_sample(r["config"]["hidden"])
                * r["samples_per_epoch"] / min(r["timing"]["epoch_s"]))
-    if implied > FLOPS_MARGIN * floor:
+    if implied > FLOPS_MARGIN * floor["flops"]:
         return (f"an epoch of {min(r['timing']['epoch_s']):.3g} s implies "
                 f"{implied / 1e9:.0f} GFLOP/s, but this machine does "
-                f"{floor / 1e9:.0f}")
+                f"{floor['flops'] / 1e9:.0f}")
 
 
 def _fence(r, _):
     seconds, reads = r["timing"]["epoch_s"], r["timing"].get("read_s") or []
+    if len(reads) != len(seconds):
+        return "it is not stated how long reading the losses took"
+    # Losses that lie in an array each are read one by one.
+    each = 0 if r["config"]["mode"] == "epoch" else 1e-4
     for second, read in zip(seconds, reads):
-        if read > 0.05 + 0.3 * second:
+        if read > 0.005 + each * r["steps_per_epoch"] + 0.3 * second:
             return (f"reading the losses of an epoch of {second:.3g} s took "
                     f"another {read:.3g} s: the clock stopped too early")
+
+
+def _sums(r, _):
+    timing, final = r["timing"], r["final"]["test_accuracy"]
+    seconds, ahead = timing["epoch_s"], timing.get("compile_s")
+    steady = float(np.median(seconds[1:])) if seconds[1:] else None
+    for name, value, wanted in (
+            ("steady_epoch_s", timing["steady_epoch_s"], steady),
+            ("first_epoch_s", timing["first_epoch_s"],
+             (ahead or 0.0) + seconds[0]),
+            ("test_accuracy", final, r["epochs"][-1]["test_accuracy"])):
+        if (value is None) != (wanted is None) or (
+                value is not None and not math.isclose(
+                    value, wanted, rel_tol=1e-6)):
+            return f"{name} is {value}, but the epochs say {wanted}"
+    if (ahead is None) != (r["config"]["mode"] not in COMPILED):
+        return f"compile_s is {ahead} for the rung {r['config']['mode']}"
 
 
 def _clock(r, _):
@@ -192,7 +229,9 @@ def _compilations(r, _):
     if len(counts) != r["config"]["epochs"] + 1:
         return (f"{len(counts)} counts, expected one before and one for each "
                 f"of {r['config']['epochs']} epochs")
-    if r["config"]["mode"] in COMPILED and (counts[0] != 1 or counts[1]):
+    known = r["framework"] in ("jax", "torch")  # others may need none
+    if r["config"]["mode"] in COMPILED and (
+            counts[1] or known and counts[0] != 1):
         return (f"{counts[0]} compilations ahead of the first epoch and "
                 f"{counts[1]} in it, expected 1 and 0: what ran is not what "
                 "was compiled")
@@ -222,6 +261,7 @@ WITHIN = (
     ("steps are floor(N / B)", _steps, UNFAIR, "every image once an epoch"),
     ("size of the network", _parameters, UNFAIR, "as the hidden widths say"),
     ("possible speed", _flops, UNFAIR, "no epoch beats the machine"),
+    ("medians and sums", _sums, UNFAIR, "as the epochs say"),
     ("the clock waits", _fence, UNFAIR, "nothing was left to wait for"),
     ("times are in order", _clock, UNFAIR, "positive and monotonic"),
     ("evaluation outside the clock", _evaluation, UNFAIR, "parts fit the sum"),
@@ -241,6 +281,26 @@ def _within(done, floor):
             f" (and {len(found) - 1} more)" if found[1:] else "")
                       ) if found else Verdict(rule, FAIR, words)
     yield _cold(done)
+    yield _neighbours(done)
+
+
+def _neighbours(done):
+    """Ratios are taken inside a block because its runs are minutes apart; a
+    comparison that was stopped and resumed, or has grown, may break that."""
+    rule, blocks = "neighbours in time", {}
+    for r in done:
+        if "started_unix_s" in r["timing"]:
+            blocks.setdefault(r.get("block"), []).append(r)
+    for members in blocks.values():
+        members.sort(key=lambda r: r["timing"]["started_unix_s"])
+        for first, second in zip(members, members[1:]):
+            gap = (second["timing"]["started_unix_s"] - first["timing"][
+                "started_unix_s"] - first["timing"]["total_s"])
+            if gap > APART:
+                return Verdict(rule, WARNING, (
+                    f"{_name(second)} began {gap / 60:.0f} minutes after the "
+                    "run before it in its block: drift is not cancelled"))
+    return Verdict(rule, FAIR, "no pause inside a block")
 
 
 def _cold(done):
@@ -252,22 +312,31 @@ def _cold(done):
                                r["config"]["feed"],
                                r["config"]["batch_size"]), []).append(r)
     rule = "cold means cold"
+    verdict = Verdict(rule, FAIR, "compile seconds agree within a point")
     for members in groups.values():
         seconds = [r["timing"]["compile_s"] for r in members]
+        middle = float(np.median(seconds))
         r = members[int(np.argmin(seconds))]
-        if r.get("cache") == "cold" and min(seconds) < np.median(seconds) / 3:
+        if middle < 0.2:  # nothing worth caching
+            continue
+        if r.get("cache") == "cold" and min(seconds) < middle / 3:
             return Verdict(rule, UNFAIR, (
                 f"{_name(r)}: compiled in {min(seconds):.3g} s where others "
-                f"of this point took {np.median(seconds):.3g} s, and calls "
-                "its cache cold"))
-    return Verdict(rule, FAIR, "compile seconds agree within a point")
+                f"of this point took {middle:.3g} s, and calls its cache "
+                "cold"))
+        if max(seconds) > 3 * middle:
+            r = members[int(np.argmax(seconds))]
+            verdict = Verdict(rule, WARNING, (
+                f"{_name(r)}: compiled in {max(seconds):.3g} s where most of "
+                f"this point took {middle:.3g} s: was their cache cold?"))
+    return verdict
 
 
 # --------------------------------------------------------------------- all
 
 def audit(records, vary=(), floor=None):
     """Finished records of one comparison -> [Verdict]. `vary`: what differs
-    on purpose; `floor`: FLOP/s that the machine was seen to do, or None."""
+    on purpose; `floor`: {"flops", "device"} of limit.py, or None."""
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return [Verdict("runs", UNFAIR, "no run finished")]
@@ -280,9 +349,15 @@ def unfair(verdicts):
 
 def comparable(first, second):
     """May a ratio of these two groups of records be shown? Only when they
-    agree in what a recipe may vary on purpose."""
-    return all({_show(get(r)) for r in first} == {_show(get(r)) for r in second}
-               for _, get, variable in SAME if variable)
+    agree, seed by seed, in what a recipe may vary on purpose."""
+    for _, get, _, variable in SAME:
+        if variable:
+            one, two = ({r["config"]["seed"]: _show(get(r)) for r in records}
+                        for records in (first, second))
+            if any(one[seed] != two[seed] for seed in one.keys() & two.keys()):
+                return False
+    return all(r["config"]["feed"] == first[0]["config"]["feed"]
+               for r in second)
 
 
 def table(verdicts):

@@ -17,16 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from bench import launch, record
-from bench.cli import clean
 from bench.plan import Point
 
 ROOT = Path(__file__).resolve().parent.parent
+SEED = 0           # of weights and batches: it is code that is certified
+TIMEOUT = 1800     # seconds for all of it, whatever one run may take
 SHORT = 100        # steps of the rungs and feeds that are too slow for more
 BOUND = {"fp64": lambda batch_size: 1e-10,
          "fp32": lambda batch_size: 1e-5 if batch_size <= 64 else 1e-3}
 KEY = ("contender", "mode", "feed", "optimizer", "lr", "precision",
        "batch_size")
 REFERENCE = ("torch", "eager", "device")
+# What is compared, in the order of the computation: the first that differs is
+# nearest to the cause.
+FOUND = ("logits", "evaluation", "gradient", "update", "loss", "accuracy")
 
 
 def required(optimizers, batch_sizes, n):
@@ -51,7 +55,7 @@ def required(optimizers, batch_sizes, n):
     return rows
 
 
-def for_comparison(grid, points, batch_sizes, seed, vary):
+def for_comparison(grid, points, batch_sizes, vary):
     """-> (certificate or None, why there is none): what the points of a
     comparison must prove with the settings that they have in it."""
     if len(points) == 1:
@@ -65,8 +69,7 @@ def for_comparison(grid, points, batch_sizes, seed, vary):
         return None, "parity NOT PROVED: " + " but ".join(
             f"{point.contender} trains with {value}"
             for value, point in different.items())
-    return obtain(grid, required(optimizers, batch_sizes, grid.size()),
-                  seed), None
+    return obtain(grid, required(optimizers, batch_sizes, grid.size())), None
 
 
 def key(row):
@@ -75,7 +78,7 @@ def key(row):
 
 # ------------------------------------------------------------------ making
 
-def obtain(grid, rows, seed, say=print):
+def obtain(grid, rows):
     """The certificate that covers `rows`: the one in the output folder if
     nothing that decides it has changed, else a new one."""
     path = grid.out / "certificate.json"
@@ -84,14 +87,15 @@ def obtain(grid, rows, seed, say=print):
             {row["contender"] for row in rows})},
         [grid.settings[name] for name in ("dataset", "split", "limit",
                                           "hidden", "device")],
-        (ROOT / "bench" / "certify.py").read_text("utf-8"),
-        Path(__file__).read_text("utf-8"), grid.weights[seed][1]])
+        *((ROOT / "bench" / name).read_text("utf-8")
+          for name in ("certify.py", "certificate.py")),
+        grid.weights[SEED][1]])
     old = load(path)
-    if old and old["identity"] == identity and (
-            {key(row) for row in rows} <= {key(row) for row in old["rows"]}):
+    if old and old["identity"] == identity and {key(row) for row in rows} <= {
+            key(row) for row in old["rows"] if "reason" not in row}:
         return old
-    say(f"parity certificate: {len(rows)} traces to compare", flush=True)
-    traces = _trace(grid, rows, seed)
+    print(f"parity certificate: {len(rows)} traces to compare", flush=True)
+    traces = _trace(grid, rows)
     certificate = {"schema": 1, "identity": identity,
                    "rows": [_judge(row, rows, traces) for row in rows]}
     record.write_atomic(path, record.dumps(certificate))
@@ -100,27 +104,32 @@ def obtain(grid, rows, seed, say=print):
 
 def load(path):
     """The certificate at `path`, or None. Verdicts are not believed but made
-    again from the numbers, losses included."""
+    again, from the losses too."""
+    found = record.read_json(path)
     try:
-        found = json.loads(Path(path).read_text("utf-8"))
-        for row in found["rows"]:
+        rows = found["rows"]
+        for row in rows:
+            if "reason" not in row:
+                first = next(other for other in rows if key(other)[3:] == key(
+                    row)[3:] and str(Point(*key(other)[:3])) == row[
+                        "reference"])
+                _compare_losses(row, row["losses"], first["losses"])
             row["proved"] = _proved(row)
-            key(row)
-        return found if found["schema"] == 1 else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return found if found["schema"] == 1 and found["identity"] else None
+    except (KeyError, TypeError, ValueError, StopIteration):
         return None
 
 
-def _trace(grid, rows, seed):
+def _trace(grid, rows):
     """Run all rows, a process for each contender and precision ->
     {key: {name: array} or the reason why there is none}."""
     groups = {}
-    # PyTorch, the slowest, first; beside it what takes the next longest.
+    # float64, the longer, first: two processes run side by side.
     for row in sorted(rows, key=lambda row: row["precision"], reverse=True):
         groups.setdefault((row["contender"], row["precision"]), []).append(row)
     plan, traces = grid.temporary(), {}
     jobs = [{"script": str(grid.scripts[name]), "out": str(grid.temporary()),
-             "plan": [{"flags": _flags(grid, row, seed), "steps": row["steps"],
+             "plan": [{"flags": _flags(grid, row), "steps": row["steps"],
                        "gradients": row["feed"] == "device"
                        and row["mode"] != "epoch"} for row in members]}
             for (name, _), members in groups.items()]
@@ -128,8 +137,8 @@ def _trace(grid, rows, seed):
         plan.write_text(json.dumps(jobs), "utf-8")
         status, ending = launch.run(
             ROOT / "bench" / "certify.py", [str(plan)], grid.cpus,
-            grid.timeout, "", grid.temporary)
-        lost = " ".join([status, *ending["tail"][-1:]])
+            max(grid.timeout, TIMEOUT), "", grid.temporary)
+        lost = [False, " ".join([status, *ending["tail"][-1:]])]
         for job, members in zip(jobs, groups.values()):
             traces.update(_read(Path(job["out"]), members, lost))
     finally:
@@ -139,16 +148,17 @@ def _trace(grid, rows, seed):
 
 
 def _read(path, rows, lost):
-    """What a process of _trace left -> {key: {name: array} or reason}."""
+    """What a process of _trace left -> {key: {name: array} or [is something
+    lacking here?, reason]}."""
     try:
         content = path.read_bytes()
+        if content.startswith(b"["):
+            return dict.fromkeys(map(key, rows), json.loads(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except OSError:
+        reasons = json.loads(arrays.pop("meta").tobytes())
+    except Exception:  # killed while it wrote: none of it
         return dict.fromkeys(map(key, rows), lost)
-    except ValueError:  # not arrays: the reason, as text
-        return dict.fromkeys(map(key, rows), clean(content.decode("utf-8")))
-    reasons = json.loads(arrays.pop("meta").tobytes())
     found = {key(row): reasons.get(str(n), {}) for n, row in enumerate(rows)}
     for full, array in arrays.items():
         n, _, name = full.partition(".")
@@ -156,9 +166,9 @@ def _read(path, rows, lost):
     return found
 
 
-def _flags(grid, row, seed):
-    flags = {**grid.settings, **row, "seed": seed,
-             "data_dir": grid.data_dir, "init": grid.weights[seed][0]}
+def _flags(grid, row):
+    flags = {**grid.settings, **row, "seed": SEED,
+             "data_dir": grid.data_dir, "init": grid.weights[SEED][0]}
     for name in ("contender", "steps", "epochs"):
         flags.pop(name, None)
     return [f"--{name.replace('_', '-')}={value}"
@@ -173,69 +183,93 @@ def worst(values, expected):
     """Largest difference, relative to the largest expected value."""
     if values.shape != expected.shape:
         return math.inf
-    return float(np.abs(values - expected).max() / np.abs(expected).max())
+    gap = np.abs(values - expected).max()
+    return float(gap / np.abs(expected).max()) if gap else 0.0
 
 
 def differences(losses, expected):
-    """Relative difference of the loss, step by step."""
+    """Relative difference of the loss, step by step. A loss below 0.01 counts
+    as 0.01: it is a difference of logits, whose rounding does not shrink."""
     steps = min(len(losses), len(expected))
     losses, expected = (np.asarray(a[:steps], np.float64)
                         for a in (losses, expected))
-    return np.abs(losses - expected) / np.abs(expected)
+    return np.abs(losses - expected) / np.maximum(np.abs(expected), 0.01)
 
 
 def _judge(row, rows, traces):
     """The row with what was found: largest relative differences from the
     reference, or the reason why nothing was."""
     trace = traces[key(row)]
-    family = [other for other in rows if all(
-        other[name] == row[name] for name in KEY[3:])
-        and not isinstance(traces[key(other)], str)]
-    if isinstance(trace, str):
-        return {**row, "reason": trace, "proved": False}
+    if isinstance(trace, list):
+        return {**row, "unavailable": trace[0], "reason": trace[1],
+                "proved": False}
+    family = [other for other in rows if key(other)[3:] == key(row)[3:]
+              and not isinstance(traces[key(other)], list)]
+    everyone = {other["contender"] for other in rows
+                if not isinstance(traces[key(other)], list)}
+    if len(family) < 2 or len({other["contender"] for other in family}) < min(
+            2, len(everyone)):
+        return {**row, "unavailable": False, "proved": False,
+                "reason": "no other contender computes the same to compare"}
     first = min(family, key=lambda other: (
         key(other)[:3] != REFERENCE, -other["steps"]))
     expected = traces[key(first)]
 
     def largest(prefix):
-        names = [name for name in trace if name.startswith(prefix)
-                 and name.removeprefix(prefix).isdigit()]
-        if not names or names[0] not in expected:
+        names, others = ({name for name in found if name.startswith(prefix)
+                          and name.removeprefix(prefix).isdigit()}
+                         for found in (trace, expected))
+        if not names or not others:
             return None
-        return max(worst(trace[name], expected[name]) for name in names)
+        return math.inf if names != others else float(np.max(
+            [worst(trace[name], expected[name]) for name in names]))
 
-    gaps = differences(trace["losses"], expected["losses"])
-    counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
+    def known(name):
+        return name in trace and name in expected
+
     result = {
-        **row, "reference": " ".join(key(first)[:3]),
+        **row, "reference": str(Point(*key(first)[:3])),
+        "evaluation": worst(trace["evaluation"], expected["evaluation"]),
         "logits": (worst(trace["logits"], expected["logits"])
-                   if "logits" in trace and "logits" in expected else None),
+                   if known("logits") else None),
         "gradient": largest("g"), "update": largest(""),
-        "loss": float(counted.max()), "steps_bounded": len(counted),
-        "bound": BOUND[row["precision"]](row["batch_size"]),
-        "finite": bool(np.isfinite(trace["losses"]).all()),
-        "losses": [float(str(value)) for value in trace["losses"]]
-        if np.isfinite(trace["losses"]).all() else []}
-    for name in ("logits", "gradient", "update", "loss"):
+        # In float32 a rounded logit may change a prediction.
+        "accuracy": (worst(*(a["hits"][:min(row["steps"], first["steps"])]
+                             for a in (trace, expected)))
+                     if row["precision"] == "fp64" else None)}
+    _compare_losses(result, trace["losses"], expected["losses"])
+    result["losses"] = [float(str(value)) for value in trace["losses"]
+                        if np.isfinite(value)]
+    for name in FOUND:  # JSON has no infinity
         if result[name] is not None and not np.isfinite(result[name]):
-            result[name] = 1e300  # JSON has no infinity
+            result[name] = 1e300
     result["proved"] = _proved(result)
     return result
 
 
+def _compare_losses(row, losses, expected):
+    """Put the largest difference of the losses into the row."""
+    gaps = differences(losses, expected)
+    counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
+    largest = float(np.max(counted))
+    row.update(loss=largest if math.isfinite(largest) else 1e300,
+               steps_bounded=len(counted))
+
+
 def _proved(row):
+    """Is every number of the row within the bound of its precision?"""
     if "reason" in row:
         return False
-    numbers = [row[name] for name in ("logits", "gradient", "update", "loss")
-               if row[name] is not None]
-    return row["finite"] and max(numbers) <= row["bound"]
+    bound = BOUND[row["precision"]](row["batch_size"])
+    return len(row["losses"]) == row["steps"] and all(
+        0 <= row[name] <= bound for name in FOUND if row[name] is not None)
 
 
 # ------------------------------------------------------------------ saying
 
 def verdict(certificate, records, refused=None):
-    """(proved, line, certificate): about the points that have timings. Every
-    one of them must be proved in float64."""
+    """(proved, line, certificate): about the points that have timings. Each
+    must have a float64 trace, and every trace of it must be proved."""
     if refused:
         return False, refused, None
     wanted = {(r["contender"], r["config"]["mode"], r["config"]["feed"],
@@ -261,11 +295,13 @@ def line(rows):
     if bad:
         bad.sort(key=lambda row: "reason" in row)  # numbers before absences
         return "parity NOT PROVED: " + explain(bad[0])
-    precise = [row for row in rows if row["precision"] == "fp64"]
+    precise = [row for row in rows if row["precision"] == "fp64"
+               and str(Point(*key(row)[:3])) != row["reference"]]
     if not precise:
         return "parity: nothing to compare"
     rough = [row for row in rows if row["precision"] == "fp32"]
-    return (f"parity proved: {len(precise)} float64 traces differ by at most "
+    return (f"parity proved: {len(precise)} float64 traces differ from "
+            f"{precise[0]['reference']} by at most "
             f"{max(row['loss'] for row in precise):.1e} over up to "
             f"{max(row['steps'] for row in precise)} steps"
             + (f", float32 by {max(row['loss'] for row in rough):.1e} over "
@@ -281,13 +317,13 @@ def explain(row):
              f"{row['batch_size']}")
     if "reason" in row:
         return f"{where}: not run: {row['reason']}"
-    if not row["finite"]:
+    if len(row["losses"]) < row["steps"]:
         return f"{where}: a loss is not finite"
-    # In the order of the computation: the first that differs is the cause.
-    for name in ("logits", "gradient", "update", "loss"):
-        if row[name] is not None and row[name] > row["bound"]:
+    bound = BOUND[row["precision"]](row["batch_size"])
+    for name in FOUND:
+        if row[name] is not None and not row[name] <= bound:
             return (f"{where}: {name} differs by {row[name]:.1e} from "
-                    f"{row['reference']}, allowed {row['bound']:.0e}")
+                    f"{row['reference']}, allowed {bound:.0e}")
     return f"{where}: proved"
 
 
@@ -295,8 +331,9 @@ def table(certificate):
     """Markdown: a line per rung, feed, optimizer and precision; the largest
     difference over batch sizes."""
     lines = ["| point | optimizer | precision | batch sizes | steps | logits |"
-             " gradient | one update | every loss | verdict |",
-             "|---|---|---|---|--:|--:|--:|--:|--:|---|"]
+             " evaluation | gradient | one update | every loss | every "
+             "accuracy | verdict |",
+             "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|"]
     groups = {}
     for row in certificate["rows"]:
         groups.setdefault((*key(row)[:4], row["precision"]), []).append(row)
@@ -312,7 +349,6 @@ def table(certificate):
             f"| {Point(name, mode, feed)} | {optimizer} | {precision} | "
             + ", ".join(str(row["batch_size"]) for row in rows) + " | "
             + ", ".join(str(row["steps"]) for row in rows)
-            + "".join(f" | {most(field)}" for field in (
-                "logits", "gradient", "update", "loss"))
+            + "".join(f" | {most(field)}" for field in FOUND)
             + f" | {explain(bad[0]).partition(': ')[2] if bad else 'proved'} |")
     return lines

@@ -7,11 +7,13 @@ It imports a script and calls its own `train` with other books (`Probe`): the
 functions, rungs and feeds that are certified are the ones that are timed.
 JOBS is a list of {"script", "out", "plan": [{"flags": [...], "steps": n,
 "gradients": bool}, …]}, each a process of its own, two at once: nothing is
-timed here. OUT (.npz) holds per entry i of the plan the losses (`i.losses`),
-the weights after one update (`i.0`, `i.1`, …), where asked for the logits and
-every gradient of the first batch (`i.logits`, `i.g0`, …), and in `meta` as
-JSON a reason for each entry that could not run. Of a script without the
-pair's `objective` only the losses are known.
+timed here. OUT (.npz) holds per entry i of the plan the losses and
+accuracies of every step (`i.losses`, `i.hits`), loss and accuracy of a slice
+by evaluate (`i.evaluation`), the weights after one update (`i.0`, `i.1`, …),
+where asked for the logits and every gradient of the first batch (`i.logits`,
+`i.g0`, …), and in `meta` as JSON a reason for each entry that could not run.
+Of a script without the pair's functions only what it returns to the books is
+known.
 """
 
 import functools
@@ -30,7 +32,9 @@ from bench import cli, contender, flags
 
 
 def load_script(path):
-    """The script as a module, without running its main."""
+    """The script as a module, without running its main. As when it runs
+    itself, what lies beside it can be imported."""
+    sys.path.insert(1, str(Path(path).resolve().parent))
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -46,7 +50,9 @@ def training_set(dataset, data_dir, split, limit, precision):
         f"--precision={precision}", "--batch-size=1",
         *([f"--limit={limit}"] if limit else [])])
     sets, files = contender.Run(args, "certify", "").read_sets()
-    return {"train": sets["train"]}, files
+    # A slice to evaluate: all of it would take longer than the training.
+    few = tuple(array[:1000] for array in sets["train"])
+    return {"train": sets["train"], "val": few, "test": few}, files
 
 
 class Probe(contender.Run):
@@ -61,10 +67,8 @@ class Probe(contender.Run):
 
     def read_sets(self):
         a = self.args
-        sets, files = training_set(a.dataset, a.data_dir, a.split, a.limit,
-                                   a.precision)
-        none = tuple(array[:0] for array in sets["train"])
-        return {**sets, "val": none, "test": none}, files
+        return training_set(a.dataset, a.data_dir, a.split, a.limit,
+                            a.precision)
 
     def order(self, epoch):
         """The first `steps` batches of as many epochs as they take."""
@@ -84,23 +88,25 @@ class Probe(contender.Run):
         return self.program(*arguments)
 
     def train(self, train_epoch, evaluate, state):
-        """The first step alone, for its update; then the rest."""
+        """Evaluate a slice; the first step alone, for its update; the rest."""
         order, lrs = self.order(0), self.schedule()
-        sets, losses = self.sets["train"], []
-        # Whoever calls the script's evaluate now does so inside the clock.
-        self.module.evaluate = _forbidden
+        sets, metrics = self.sets["train"], []
+        self.found["evaluation"] = np.array(contender.plain(
+            self.to_host(evaluate(state, *self.sets["val"]))))
+        forbid_evaluate(self.module, train_epoch)
         for rows in (slice(0, 1), slice(1, None)):
             # A program for `epoch` is compiled for its number of steps.
             if rows.start == 0 or self.args.mode == "epoch":
                 self.program = self.build(state, *sets, order[rows],
                                           lrs[rows], lambda name: None)
-            state, metrics = train_epoch(state, *sets, order[rows], lrs[rows])
-            losses.append(np.asarray(self.to_host(metrics))[:, 0])
-            if rows.start == 0 and hasattr(self.module, "objective"):
+            state, rest = train_epoch(state, *sets, order[rows], lrs[rows])
+            metrics.append(np.asarray(self.to_host(rest)))
+            if rows.start == 0 and is_pair(self.module):
                 self.found.update({
                     str(n): leaf for n, leaf in enumerate(
                         host(self.module, self, state[0]))})
-        self.found["losses"] = np.concatenate(losses)
+        metrics = np.concatenate(metrics)
+        self.found["losses"], self.found["hits"] = metrics.T
         return state
 
     def gradients(self, batch):
@@ -117,6 +123,35 @@ class Probe(contender.Run):
     def initial(self, make):
         self.weights = super().initial(make)
         return self.weights
+
+
+def is_pair(module):
+    """Has it the functions of the pair, and one of its frameworks?"""
+    names = ("pairs", "load_pairs", "MLP", "loss_fn", "torch") if hasattr(
+        module, "torch") else ("jax",)
+    return all(hasattr(module, name) for name in ("objective", *names))
+
+
+def forbid_evaluate(module, train_epoch):
+    """Whoever calls the script's evaluate from now on does so inside the
+    clock. A wrapper's functions look for it in the script that it wraps."""
+    function = train_epoch
+    while isinstance(function, functools.partial):
+        function = function.func
+    for scope in (vars(module), getattr(module.train, "__globals__", {}),
+                  getattr(function, "__globals__", {})):
+        if "evaluate" in scope:
+            SAVED.append((scope, scope["evaluate"]))
+            scope["evaluate"] = _forbidden
+
+
+def allow_evaluate():
+    while SAVED:
+        scope, function = SAVED.pop()
+        scope["evaluate"] = function
+
+
+SAVED = []
 
 
 def _forbidden(*_):
@@ -150,14 +185,14 @@ def _torch_gradients(run, x, y):
 def certify(module, entry):
     """One entry of the plan -> {name: array}. Raises what the script does."""
     args = flags.parse(module.__file__, flags.RUNGS, "eager", entry["flags"])
-    run, evaluate = Probe(args, module, entry["steps"]), module.evaluate
+    run = Probe(args, module, entry["steps"])
     if hasattr(module, "torch"):  # not the programs of the entry before
         module.torch._dynamo.reset()
     try:
         module.train(args, run)
     finally:
-        module.evaluate = evaluate
-    if entry["gradients"] and hasattr(module, "objective"):
+        allow_evaluate()
+    if entry["gradients"] and is_pair(module):
         batch = run.order(0)[0]
         if hasattr(module, "torch"):
             batch = module.torch.from_numpy(batch).to(args.device)
@@ -174,8 +209,9 @@ def run_plan(script, plan, out):
             with np.errstate(all="ignore"):
                 found = certify(module, entry)
         except Exception as error:
-            reasons[number] = cli.clean(f"{type(error).__name__}: {error}"
-                                        .partition("\n")[0], 300)
+            lacking = getattr(error, "code", None) == cli.ENVIRONMENT
+            text = str(error) if lacking else f"{type(error).__name__}: {error}"
+            reasons[number] = [lacking, cli.clean(text.partition("\n")[0], 300)]
             continue
         arrays.update({f"{number}.{name}": array
                        for name, array in found.items()})
@@ -185,14 +221,19 @@ def run_plan(script, plan, out):
 
 
 def start(jobs, number):
-    """Job `number` in a process of its own -> None or why it failed."""
+    """Job `number` in a process of its own -> None or [is something lacking
+    here?, why it failed]."""
     here = Path(__file__).resolve()
     done = subprocess.run(
         [sys.executable, here.with_name("child.py"), str(os.getpid()), "all",
          here, jobs, str(number)], capture_output=True, text=True,
-        errors="replace")
-    return None if done.returncode == 0 else (
-        done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        errors="replace",
+        # JAX takes most of a GPU's memory unless told; two processes run.
+        env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
+    if done.returncode:
+        return [done.returncode == cli.ENVIRONMENT, (
+            done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        )[-1]]
 
 
 def main():
@@ -205,7 +246,7 @@ def main():
         reasons = list(pool.map(lambda n: start(path, n), range(len(jobs))))
     for job, reason in zip(jobs, reasons):
         if reason:
-            Path(job["out"]).write_text(reason, "utf-8")
+            Path(job["out"]).write_text(json.dumps(reason), "utf-8")
     return cli.OK
 
 

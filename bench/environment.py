@@ -60,6 +60,14 @@ def cpu_model():
     return platform.processor() or platform.machine()
 
 
+def accelerators():
+    """NVIDIA devices that the kernel shows, found without touching them."""
+    return sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")) + [
+        path.read_text().partition("\n")[0].split("\t")[-1].strip()
+        for path in sorted(Path("/proc/driver/nvidia/gpus").glob(
+            "*/information"))]
+
+
 def peak_bytes():
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,20 +13,21 @@ import os
 import platform
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
 import data
 from bench import environment, launch, record
 from bench.cli import DATA, ENVIRONMENT, STORAGE, Fault, clean, warn
-from bench.plan import ORDER_SEED, Job
+from bench.plan import ORDER_SEED, SCRIPTS, Job
 from bench.weights import read_weights, sha256_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
 # The modules of bench/ that run inside a child and so decide its numbers.
-SHARED = ("contender", "environment", "weights", "launch", "child")
+SHARED = ("contender", "environment", "flags", "weights", "launch", "child")
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
 
@@ -129,6 +130,8 @@ class Grid:
         if name not in self.codes:
             files = [self.scripts[name], ROOT / "data.py", *(
                 ROOT / "bench" / f"{module}.py" for module in SHARED)]
+            if self.scripts[name] not in SCRIPTS.values():
+                files += SCRIPTS.values()  # what it may have imported
             packages = PACKAGES.get(name, sum(PACKAGES.values(), ()))
             self.codes[name] = {
                 "files": [hashlib.sha256(path.read_bytes()).hexdigest()
@@ -143,7 +146,7 @@ class Grid:
     def machine(self):
         """What decides timings and lies outside the code."""
         return [environment.cpu_model(), self.cpus or environment.affinity(),
-                self.settings["device"]]
+                self.settings["device"], environment.accelerators()]
 
     def script_hashes(self):
         """{contender: hash of its script}: two names may be one script."""
@@ -258,6 +261,7 @@ class Grid:
                 temporary, *(["--init", self.weights[job.seed][0]]
                              if self.shares_weights(job.point.contender)
                              else []))
+            started = time.time()
             status, ending = self._launch(job.point, arguments, self.timeout,
                                           nonce)
         if status in ("ok", "diverged"):
@@ -276,6 +280,8 @@ class Grid:
                      "framework": job.point.contender, "nonce": nonce,
                      "script": self.scripts[job.point.contender].name,
                      "config": self.config(job), "exit": ending}
+        if found["status"] == "ok":
+            found["timing"]["started_unix_s"] = started
         found.update(contender=job.point.contender, repeat=job.repeat,
                      block=block, order_seed=ORDER_SEED)
         record.write_atomic(path, record.dumps(found))

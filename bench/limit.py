@@ -19,56 +19,64 @@ SIZE, SECONDS = 2048, 0.5  # of the product; how long it is repeated
 
 
 def flops(grid, points):
-    """FLOP/s of a large matrix product on this machine, by the framework of
-    the first point that can; measured once for an output folder. None where
-    it could not be measured."""
+    """{"flops", "device"} of a large matrix product on this machine, by the
+    framework of the first point that can; measured once for an output folder
+    and precision. None where it could not be measured."""
     path = grid.out / "limit.json"
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        if found["machine"] == grid.machine() and found["flops"] > 0:
-            return found["flops"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    for name in dict.fromkeys(point.contender for point in points):
+    key = [grid.machine(), grid.settings["precision"]]
+    found = record.read_json(path)
+    if found.get("key") == key and isinstance(found.get("flops"), float) and (
+            isinstance(found.get("device"), str) and found["flops"] > 0):
+        return found
+    # A framework knows the accelerator; NumPy would measure the host.
+    for name in sorted({point.contender for point in points},
+                       key=lambda name: (name not in ("jax", "torch"), name)):
         temporary = grid.temporary()
         status, _ = launch.run(
             __file__, [str(grid.scripts[name]), str(temporary),
                        f"--device={grid.settings['device']}",
                        f"--precision={grid.settings['precision']}"],
             grid.cpus, grid.timeout, "", grid.temporary)
-        if status == "ok":
-            value = json.loads(temporary.read_text("utf-8"))
-            temporary.unlink(missing_ok=True)
-            record.write_atomic(path, record.dumps(
-                {"machine": grid.machine(), "flops": value,
-                 "method": f"best product of two {SIZE} x {SIZE} matrices in "
-                           f"{SECONDS} s, by the framework of {name}"}))
-            return value
+        found = record.read_json(temporary)
+        temporary.unlink(missing_ok=True)
+        if status == "ok" and found:
+            found.update(key=key, method=f"best product of two {SIZE} x {SIZE}"
+                         f" matrices in {SECONDS} s, by the framework of "
+                         f"{name}")
+            record.write_atomic(path, record.dumps(found))
+            return found
     return None
 
 
 # ---------------------------------------------------------------- the child
 
 def product(module, args):
-    """A function that multiplies two matrices and waits for the result."""
+    """(name of the device, function that multiplies two matrices and waits
+    for the result)."""
     a = np.random.default_rng(0).standard_normal((SIZE, SIZE))
     a = a.astype(np.float64 if args.precision == "fp64" else np.float32)
     run = contender.Run(args, module.__file__, "")
     if hasattr(module, "jax"):
         module.setup(args, run)
         x, multiply = module.jax.device_put(a), module.jax.jit(lambda x: x @ x)
-        return lambda: multiply(x).block_until_ready()
-    if hasattr(module, "torch"):
+        def again():
+            multiply(x).block_until_ready()
+    elif hasattr(module, "torch"):
         module.setup(args, run)
         x = module.torch.from_numpy(a).to(args.device)
-        return lambda: run.fence(x @ x)
-    return lambda: a @ a
+        def again():
+            run.fence(x @ x)
+    else:
+        return "cpu", lambda: a @ a
+    return run.record["environment"]["device_name"], again
 
 
 def main():
     script, out, *rest = sys.argv[1:]
     module = load_script(script)
-    multiply = product(module, flags.parse("limit", flags.RUNGS, "eager", rest))
+    args = flags.parse("limit", flags.RUNGS, "eager", rest)
+    args.quiet = True
+    device, multiply = product(module, args)
     multiply()
     best, end = float("inf"), time.perf_counter() + SECONDS
     while time.perf_counter() < end:
@@ -76,7 +84,7 @@ def main():
         multiply()
         best = min(best, time.perf_counter() - start)
     with open(out, "w") as file:
-        json.dump(2 * SIZE**3 / best, file)
+        json.dump({"flops": 2 * SIZE**3 / best, "device": device}, file)
     return cli.OK
 
 

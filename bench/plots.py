@@ -5,6 +5,7 @@ readers and in grey) and one line style per rung, in every figure.
 """
 
 import io
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter  # noqa: E402
 
 from bench import certificate  # noqa: E402
+from bench.plan import Point  # noqa: E402
 from bench.record import write_atomic  # noqa: E402
 from bench.summary import group, name, three, where  # noqa: E402
 
@@ -236,22 +238,31 @@ def draw(folder, records, rows, proof):
         save(figure, folder, stem)
 
 
+def mine(folder):
+    """The figures of this module that lie in a folder."""
+    return [path for pattern in ("curves_*", "seconds", "parity_*")
+            for kind in ("png", "svg")
+            for path in Path(folder).glob(f"{pattern}.{kind}")]
+
+
 # ------------------------------------------------------------------ parity
 
 def draw_parity(folder, proof):
     """For each optimizer of the certificate: the curves on top of each other
     and, below, how far each is from the reference."""
     rows = [row for row in proof[2]["rows"] if row.get("losses")]
-    for optimizer in sorted({row["optimizer"] for row in rows}):
-        mine = [row for row in rows if row["optimizer"] == optimizer]
+    for optimizer, lr in sorted({(row["optimizer"], row["lr"])
+                                 for row in rows}):
+        mine = [row for row in rows
+                if (row["optimizer"], row["lr"]) == (optimizer, lr)]
         figure = parity(mine)
-        caption(figure, f"Two frameworks, one computation: {optimizer}, "
-                f"reference {mine[0]['reference']}",
+        caption(figure, f"One computation: {optimizer}, lr {lr:g}, compared "
+                f"with {mine[0]['reference']}",
                 "above: loss of every step, the reference wide, all others "
                 "thin on top of it; below: relative difference of each from "
                 "the reference\n(a point of no difference is not drawn)",
                 proof)
-        save(figure, folder, f"parity_{optimizer}")
+        save(figure, folder, f"parity_{optimizer}_{lr:g}")
 
 
 def parity(rows):
@@ -286,8 +297,8 @@ def parity(rows):
 def _parity_curves(loss, gap, rows, known, precision):
     if not rows:
         return
-    first = min(rows, key=lambda row: (" ".join(
-        certificate.key(row)[:3]) != row["reference"], -row["steps"]))
+    first = min(rows, key=lambda row: (str(Point(
+        *certificate.key(row)[:3])) != row["reference"], -row["steps"]))
     loss.plot(np.arange(1, len(first["losses"]) + 1), first["losses"],
               color="#bbbbbb", lw=4)
     for row in rows:
@@ -302,7 +313,8 @@ def _parity_curves(loss, gap, rows, known, precision):
                 (*certificate.key(row)[:3], 0)), **style)
     bounded = rows[0]["steps_bounded"] if precision == "fp32" else max(
         row["steps"] for row in rows)
-    gap.plot([1, bounded], [rows[0]["bound"]] * 2, color="black", lw=1)
+    bound = certificate.BOUND[precision](rows[0]["batch_size"])
+    gap.plot([1, bounded], [bound] * 2, color="black", lw=1)
     gap.annotate(f"allowed in {'float64' if precision == 'fp64' else 'float32'}",
-                 (1, rows[0]["bound"]), xytext=(2, 3), fontsize=7.5,
+                 (1, bound), xytext=(2, 3), fontsize=7.5,
                  textcoords="offset points")

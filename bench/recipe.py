@@ -105,8 +105,8 @@ def _word(value):
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(f"{value!r} is not a number or a text")
     text = str(value)
-    if text.startswith("-"):  # or it would be read as an option
-        raise ValueError(f"{text!r} begins with -")
+    if text.startswith("-") or "\0" in text:  # an option; no path, no number
+        raise ValueError(f"{text!r} begins with - or holds a zero byte")
     return text
 
 

@@ -112,6 +112,11 @@ class BadRecord(ValueError):
 
 def read(path):
     """The record at `path` as a dict. Raises BadRecord, whatever is there."""
+    return parse(read_bytes(path))
+
+
+def read_bytes(path):
+    """Content of `path`, whatever is there. Raises BadRecord."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
@@ -120,21 +125,37 @@ def read(path):
         raise BadRecord(f"cannot be read: {error.strerror}") from error
     if len(text) > MAX_BYTES:
         raise BadRecord(f"longer than {MAX_BYTES} bytes")
-    return parse(text)
+    return text
 
 
 def parse(text):
     """Strict JSON (bytes) -> checked record (dict). Raises BadRecord."""
+    record = parse_json(text)
+    check(record)
+    return record
+
+
+def parse_json(text):
+    """Strict JSON (bytes) -> what it holds. Raises BadRecord."""
     try:
-        record = json.loads(text.decode("utf-8"), parse_constant=_no_constant,
-                            object_pairs_hook=_no_duplicates)
-        dumps(record)  # 1e999 is read as infinity; it must not come back
+        content = json.loads(text.decode("utf-8"), parse_constant=_no_constant,
+                             object_pairs_hook=_no_duplicates)
+        dumps(content)  # 1e999 is read as infinity; it must not come back
     except BadRecord:
         raise
     except (ValueError, RecursionError) as error:
         raise BadRecord(f"not valid JSON: {error}"[:200]) from error
-    check(record)
-    return record
+    return content
+
+
+def read_json(path):
+    """A file beside the records as a dict, empty where there is none that
+    can be believed: such a file can be made again."""
+    try:
+        content = parse_json(read_bytes(path))
+        return content if isinstance(content, dict) else {}
+    except BadRecord:
+        return {}
 
 
 def _no_constant(name):
@@ -189,6 +210,19 @@ def check(record):
             if key not in record[field]:
                 _fail(field, sorted(record[field]), f"complete: no {key}")
     config, timing = record["config"], record["timing"]
+    sizes = record["dataset"]["sizes"]
+    for part in ("train", "val", "test"):
+        _number(f"dataset.sizes.{part}", sizes.get(part) if isinstance(
+            sizes, dict) else None, 1)
+    for field, entries in (("compilations", record.get("compilations")),
+                           ("timing.read_s", timing.get("read_s"))):
+        if not isinstance(entries, list):
+            _fail(field, entries, "a list")
+        for value in entries:
+            _number(field, value)
+    _number("timing.evaluate_s", timing.get("evaluate_s"))
+    if not isinstance(config.get("hidden"), list):
+        _fail("config.hidden", config.get("hidden"), "a list")
     for field in ("batch_size", "epochs"):
         _number(f"config.{field}", config.get(field), 1)
     for field in ("parameters", "steps_per_epoch", "samples_per_epoch"):

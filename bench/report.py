@@ -8,6 +8,8 @@ aa.json          what two runs of one script differ by, after `make aa`
 """
 
 import csv
+import hashlib
+import importlib.metadata
 import io
 import json
 import math
@@ -27,10 +29,15 @@ EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
          "test_accuracy")
 
 
+TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
+ROOT = Path(__file__).resolve().parent.parent
+STAMP = ".drawn"  # in figures/: what they were drawn from
+
+
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for file in ("results.csv", "iterations.csv", "summary.csv", "summary.md"):
+    for file in TABLES:
         if os.path.isdir(path := os.path.join(out, file)):
             raise Fault(STORAGE, f"cannot write: {path!r}: is a folder. "
                                  "Remove it or choose another --out")
@@ -134,7 +141,7 @@ def find_width(records, scripts):
     reach, or None where there are no such two."""
     groups, ends = group(records), []
     for first, second in tables.pairs(groups):
-        if first[0] != second[0] and scripts[first[0]] == scripts[second[0]]:
+        if tables.same_script(first, second, scripts):
             found = paired(groups, first, second)
             if found and found[1]:
                 ends += [abs(math.log(end)) for end in found[1]]
@@ -143,12 +150,13 @@ def find_width(records, scripts):
 
 def known_width(out, machine):
     """The width that `make aa` found on this machine, or None."""
-    try:
-        found = json.loads(Path(out, "aa", "aa.json").read_text("utf-8"))
-        width = found["log_width"]
-        return width if found["machine"] == machine and 0 < width < 10 else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    for folder in (Path(out, "aa"), ROOT / "results" / "aa"):
+        found = record.read_json(folder / "aa.json")
+        width = found.get("log_width")
+        if found.get("machine") == machine and isinstance(width, float) and (
+                0 < width < 10):
+            return width
+    return None
 
 
 # -------------------------------------------------------------------- all
@@ -184,14 +192,45 @@ def write(out, records, proof, verdicts, scripts, machine):
     write_atomic(out / "summary.md", tables.summary(
         records, rows, proof, verdicts, width, scripts))
     bad = sum(r["status"] != "ok" for r in records)
+    if _read(out / "figures" / STAMP) == _stamp(out):
+        return bad  # drawing takes seconds, and these are of the same tables
     os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
     try:
         from bench import plots
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
         return max(1, bad)
+    # Those of an earlier, fair comparison must not stay beside this one.
+    for path in (out / "figures" / STAMP, *plots.mine(out / "figures")):
+        path.unlink(missing_ok=True)
     if proof[2]:
         plots.draw_parity(out / "figures", proof)
     if not audit.unfair(verdicts):
         plots.draw(out / "figures", records, rows, proof)
+    write_atomic(out / "figures" / STAMP, _stamp(out))
     return bad
+
+
+def _stamp(out):
+    """What the figures are made from: tables, certificate, code, library;
+    and which figures are there."""
+    digest = hashlib.sha256(_version("matplotlib").encode())
+    for path in (*(out / name for name in TABLES), out / "certificate.json",
+                 Path(__file__).with_name("plots.py")):
+        digest.update(_read(path).encode())
+    return " ".join([digest.hexdigest(), *sorted(
+        path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"
+
+
+def _read(path):
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -36,30 +36,33 @@ def points(value):
 def pairs(groups):
     """Keys to compare: two contenders, or two feeds or settings of one
     script, at the same batch size and otherwise alike."""
-    def done(key):
-        return [r for r in groups[key] if r["status"] == "ok"]
-    found = []
-    keys = [key for key in groups if done(key)]
-    for first in keys:
-        for second in keys:
-            same = first[0] == second[0]
-            if first[3] != second[3] or first[:3] >= second[:3] or (
-                    same and first[2] == second[2]):
-                continue
-            # One contender's two feeds: the feed itself is the question.
-            if (first[1] == second[1]) if same else audit.comparable(
-                    done(first), done(second)):
-                found.append((first, second))
-    return found
+    return [(first, second) for first in groups for second in groups
+            if first[3] == second[3] and first[:3] < second[:3]
+            # Of one contender: its two feeds, because they are the question.
+            and (first[1] == second[1] and first[2] != second[2]
+                 if first[0] == second[0] else alike(groups, first, second))]
+
+
+def alike(groups, first, second):
+    """Do the finished runs of two keys differ in nothing that a recipe may
+    vary on purpose?"""
+    one, two = ([r for r in groups[key] if r["status"] == "ok"]
+                for key in (first, second))
+    return bool(one and two) and audit.comparable(one, two)
 
 
 # ---------------------------------------------------------------- sections
 
-def speed(records, rows, groups, fair):
+def same_script(first, second, scripts):
+    """Are these two keys one script and rung under two names?"""
+    return first[0] != second[0] and first[1:] == second[1:] and (
+        scripts.get(first[0], 1) == scripts.get(second[0], 2))
+
+
+def speed(rows, groups, fair, width, scripts):
     lines = ["Median over processes and, in brackets, the 95 % interval of "
-             "their geometric mean; bold where the interval of the ratio to "
-             "the runner-up lies below 1. The first epoch includes "
-             "compilation.", "",
+             "their geometric mean; bold where the ratio to the runner-up "
+             "names it faster. The first epoch includes compilation.", "",
              "| batch | point | n | steady epoch, s | first epoch, s | "
              "compile, s | test accuracy |", "|--:|---|--:|--:|--:|--:|--:|"]
     for row in rows:
@@ -71,9 +74,10 @@ def speed(records, rows, groups, fair):
                          and r["steady_epoch_s"] is not None),
                         key=lambda r: r["steady_epoch_s"])
         if fair and len(rivals) > 1 and rivals[0] is row:
-            found = paired(groups, key, tuple(
-                rivals[1][c] for c in SUMMARY[:4]))
-            if found and found[1] and found[1][1] < 1:
+            other = tuple(rivals[1][c] for c in SUMMARY[:4])
+            found = alike(groups, key, other) and paired(groups, key, other)
+            if found and ratio_verdict(key, other, *found, width, same_script(
+                    key, other, scripts)) == f"{name(key)} is faster":
                 steady = f"**{steady}**"
         score = "-" if row["test_accuracy"] is None else (
             f"{row['test_accuracy']:.2%}" + (
@@ -92,7 +96,7 @@ def ratios(groups, width, scripts):
     logarithm), or None; scripts: {contender: content hash}."""
     control = ("not measured (`make aa`), so a small ratio may be the "
                "machine's" if width is None else
-               f"two runs of the same script differ by up to "
+               "the intervals of one script against itself reach "
                f"{math.expm1(width):.1%} on this machine, so nothing smaller "
                "is named")
     lines = ["Ratio of steady epochs: geometric mean over blocks with its "
@@ -102,8 +106,7 @@ def ratios(groups, width, scripts):
     for first, second in pairs(groups):
         found = paired(groups, first, second)
         if found:
-            same = first[0] != second[0] and (
-                scripts.get(first[0], 1) == scripts.get(second[0], 2))
+            same = same_script(first, second, scripts)
             lines.append(
                 f"| {first[3]} | {name(first)} / {name(second)} | "
                 f"{with_span(*found[:2])} | {found[2]} | "
@@ -120,7 +123,7 @@ def ratio_verdict(first, second, value, span, blocks, width, same):
     if same:
         return "FALSE ALARM: the two are the same script"
     if width is not None and abs(math.log(value)) <= width:
-        return "smaller than two runs of one script differ here"
+        return "smaller than what one script shows against itself"
     return f"{name(first if value < 1 else second)} is faster"
 
 
@@ -221,10 +224,12 @@ def break_even(groups):
              "| batch | point | blocks | repaid after, epochs | verdict |",
              "|--:|---|--:|--:|---|"]
     for key in groups:
-        base = groups.get(("torch", "eager", "device", key[3]))
+        reference = ("torch", "eager", key[2], key[3])
         cost = by_block(groups[key], "compile_s")
-        if not base or not cost:
+        if not cost or reference not in groups or not alike(
+                groups, reference, key):
             continue
+        base = groups[reference]
         slow, fast = (by_block(members, "steady_epoch_s")
                       for members in (base, groups[key]))
         blocks = sorted(cost.keys() & slow.keys() & fast.keys())
@@ -287,7 +292,7 @@ def summary(records, rows, proof, verdicts, width, scripts):
              f"{done} of {len(records)} runs finished. {versions(records)}.",
              "", (proof[1][:1].upper() + proof[1][1:] if proof[0] else
                   f"**{proof[1]}**") + f". {judged}"]
-    sections = [("Speed", speed(records, rows, groups, not broken))]
+    sections = [("Speed", speed(rows, groups, not broken, width, scripts))]
     if not broken:
         sections += [("Ratios", ratios(groups, width, scripts)),
                      ("Accuracy", accuracies(groups)),

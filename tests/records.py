@@ -2,6 +2,7 @@
 that change one thing. The numbers are nobody's."""
 
 import copy
+import statistics
 
 PARAMETERS = 235_146
 
@@ -46,9 +47,10 @@ def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
             "compile_s": compile_s if compiled else None, "epoch_s": seconds,
             "read_s": [0.001] * epochs,
             "first_epoch_s": seconds[0] + compile_s * compiled,
-            "steady_epoch_s": sorted(seconds[1:])[len(seconds[1:]) // 2]
+            "steady_epoch_s": statistics.median(seconds[1:])
             if epochs > 1 else None,
-            "evaluate_s": 0.1 * epochs, "total_s": start + 1.0},
+            "evaluate_s": 0.1 * epochs, "total_s": start + 1.0,
+            "started_unix_s": 1e9 + 100 * block},
         "compilations": [int(compiled)] + [0] * epochs, "cache": "cold",
         "init_sha256": f"{seed:064x}", "order_sha256": f"{batch_size:064x}",
         "affinity": [0, 1], "epochs": rows,
