@@ -10,3 +10,6 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent),
 # compiled must not make a test pass, and headers are precompiled once.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
                       tempfile.mkdtemp(prefix="mlp-tests-"))
+
+# Marks, the option --siege and the table of faults.
+pytest_plugins = ["siege.ledger"]
