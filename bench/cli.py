@@ -44,8 +44,17 @@ def warn(prog, text):
     """One line for people, on stderr, whatever the terminal can encode."""
     line = f"{prog}: {clean(text)}\n"
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stderr.flush()
+    tell(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def tell(line):
+    """Write on stderr. Where that cannot be (its disk is full, its reader is
+    gone) the rest is dropped: the work and the exit code matter more."""
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _stop(signum, frame):

@@ -99,8 +99,7 @@ class Run:
 
     def say(self, line):
         if not self.args.quiet:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            cli.tell(line + "\n")
 
     def describe(self, versions, platform, device, threads, fence, to_host,
                  compiled, memory):

@@ -77,25 +77,29 @@ class Grid:
         cannot be written. The lock dies with the process: none goes stale."""
         for folder in (self.out, self.runs, self.init):
             record.make_folder(folder)
-        try:
-            lock = open(self.out / ".lock", "a+")
+        try:  # O_NOFOLLOW: what a planted link points to is not ours
+            lock = os.open(self.out / ".lock",
+                           os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise Fault(STORAGE, f"cannot write in: {str(self.out)!r}: "
                         f"{error.strerror}. Choose another --out") from error
-        with lock:
+        try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                lock.seek(0)
+                holder = clean(os.read(lock, 20).decode("ascii", "replace"))
                 raise Fault(STORAGE, f"{str(self.out)!r} is in use by process "
-                            f"{clean(lock.read()) or 'unknown'}. Wait for it, "
-                            "or choose another --out") from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            for folder in (self.out, self.runs, self.init):
+                            f"{holder or 'unknown'}. Wait for it, or choose "
+                            "another --out") from error
+            with contextlib.suppress(OSError):  # the number is only told
+                os.ftruncate(lock, 0)
+                os.write(lock, str(os.getpid()).encode())
+            for folder in (self.out, self.runs, self.init,
+                           self.out / "figures"):
                 record.remove_leftovers(folder)
             yield
+        finally:
+            os.close(lock)
 
     # ------------------------------------------------------------ identity
 
@@ -175,7 +179,7 @@ class Grid:
     def _make(self, point, seed, target):
         """Have the script write its initial weights -> None or the reason."""
         arguments = self._arguments(
-            Job(point, 1, seed, 0), "--epochs", "0", "--save", target)
+            Job(point, 1, seed, 0), "--epochs=0", f"--save={target}")
         status, ending = self._launch(point, arguments,
                                       min(self.timeout, PROBE_TIMEOUT))
         if status == "ok" and target.is_file():
@@ -224,8 +228,8 @@ class Grid:
         status, found = "unavailable", None
         if reason is None:
             arguments = self._arguments(
-                job, "--epochs", self.settings["epochs"], "--json", temporary,
-                "--init", self.weights[job.seed][0])
+                job, f"--epochs={self.settings['epochs']}",
+                f"--json={temporary}", f"--init={self.weights[job.seed][0]}")
             status, ending = self._launch(job.point, arguments, self.timeout,
                                           nonce)
         if status in ("ok", "diverged"):
@@ -261,8 +265,13 @@ class Grid:
         return [str(flag) for flag in flags]
 
     def _launch(self, point, arguments, timeout, nonce=""):
-        return launch.run(self.scripts[point.contender], arguments, self.cpus,
-                          timeout, nonce, self.temporary)
+        status, ending = launch.run(self.scripts[point.contender], arguments,
+                                    self.cpus, timeout, nonce, self.temporary)
+        if ending["code"] == STORAGE:  # it would fail all that follow, too
+            raise Fault(STORAGE, (ending["tail"] or [
+                f"cannot write in: {str(self.out)!r}, not even the reason: "
+                "the disk is full, or a limit on files"])[-1])
+        return status, ending
 
     def temporary(self):
         """A name in the output folder that is never read back."""

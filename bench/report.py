@@ -38,9 +38,11 @@ EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for file in ("results.csv", "iterations.csv", "summary.csv", "summary.md"):
-        if os.path.isdir(path := os.path.join(out, file)):
-            raise Fault(STORAGE, f"cannot write: {path!r}: is a folder. "
+    targets = [Path(out, name) for name in (
+        "results.csv", "iterations.csv", "summary.csv", "summary.md")]
+    for path in [*targets, *Path(out, "figures").glob("*.[ps][nv]g")]:
+        if path.is_dir():
+            raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
                                  "Remove it or choose another --out")
     make_folder(Path(out, "figures"))
 

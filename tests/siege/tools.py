@@ -64,10 +64,11 @@ def rows(out):
 
 
 def hashes(folder):
-    """{path: SHA-256 (or what it is)} of everything below `folder`."""
+    """{path: SHA-256, or 'folder'} of everything below `folder` but the lock,
+    which holds the number of a process."""
     return {str(path.relative_to(folder)): hashlib.sha256(
         path.read_bytes()).hexdigest() if path.is_file() else "folder"
-        for path in sorted(Path(folder).rglob("*"))}
+        for path in sorted(Path(folder).rglob("*")) if path.name != ".lock"}
 
 
 def temporaries(folder):
