@@ -27,7 +27,7 @@ FULL = {"points": POINTS, "batch_sizes": [64, 256, 1024], "seeds": [0, 1, 2],
 
 def arguments(argv=None):
     """The command line -> namespace; Fault 2 on nonsense."""
-    parser = cli.Parser(prog=PROG, description=__doc__.splitlines()[0])
+    parser = cli.Parser(prog=PROG, description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--quick", action="store_true",
         help="one seed, two epochs, two batch sizes, the cheap rungs")

@@ -309,7 +309,7 @@ def default_folder():
 
 
 def main():
-    parser = cli.Parser(prog="data.py", description=__doc__.splitlines()[0])
+    parser = cli.Parser(prog="data.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data-dir", default=default_folder(), metavar="DIR",
                         help="the files are in DIR/mnist")
     parser.add_argument("--mirror", action="append", metavar="URL",

@@ -67,6 +67,10 @@ def guard(main, prog):
     A Fault becomes one line and its code, a signal 128 + its number, anything
     unforeseen one line and 1. MLP_DEBUG=1 adds the traceback.
     """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: a file must not take its place
+            setattr(sys, name, open(os.devnull, "r+"))
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup stays so
             signal.signal(signum, _stop)

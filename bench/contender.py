@@ -48,7 +48,7 @@ def importing(package):
         yield
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if os.environ.get("MLP_DEBUG") == "1":
             raise
         cli.warn(prog, f"error: cannot import {package}: "

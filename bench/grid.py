@@ -67,7 +67,7 @@ class Grid:
         self.out, self.settings, self.scripts = Path(out), settings, scripts
         self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
         self.runs, self.init = self.out / "runs", self.out / "init"
-        self.weights, self.codes = {}, {}
+        self.weights, self.codes, self.lacking = {}, {}, {}
 
     # ------------------------------------------------------------- folder
 
@@ -143,7 +143,7 @@ class Grid:
         """The initial weights of every seed, the same for all contenders:
         made once, by the first point that can. Fault 4 when none can."""
         sizes = [data.PIXELS, *self.settings["hidden"], data.CLASSES]
-        reasons = {}
+        reasons = self.lacking
         for point in points:
             stem = (f"{point.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
                     f"{record.digest(self.code(point.contender))}")
@@ -170,14 +170,16 @@ class Grid:
         try:
             reasons = {}
             for point in points:
-                target.unlink(missing_ok=True)
-                reasons[point] = self._make(point, 0, target)
+                reasons[point] = (self.lacking.get(point)
+                                  or self._make(point, 0, target))
             return reasons
         finally:
             target.unlink(missing_ok=True)
 
     def _make(self, point, seed, target):
         """Have the script write its initial weights -> None or the reason."""
+        with contextlib.suppress(OSError):  # what lies there does not count
+            target.unlink()
         arguments = self._arguments(
             Job(point, 1, seed, 0), "--epochs=0", f"--save={target}")
         status, ending = self._launch(point, arguments,
@@ -185,9 +187,8 @@ class Grid:
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
-        how = ending["signal"] or (
-            "no answer in time" if status == "timeout"
-            else f"exit {ending['code']}")
+        how = "no answer in time" if status == "timeout" else (
+            ending["signal"] or f"exit {ending['code']}")
         return f"{tail} ({how})"
 
     # ---------------------------------------------------------------- runs

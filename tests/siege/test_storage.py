@@ -267,7 +267,8 @@ def test_home_and_the_temporary_folder_do_not_matter(
 @needs_mnist
 @pytest.mark.fault("S14")
 @pytest.mark.parametrize("name", [
-    "-a b\nü%s", "-ab", "--out", "%d{}$HOME`x`", "x" * 180, "a'b\"c\\d", "~"])
+    "-a b\nü%s", "-ab", "--out", "%d{}$HOME`x`", "x" * 180, "a'b\"c\\d", "~",
+    os.fsdecode(b"\xff\xfe")])
 def test_odd_names_of_folders_work(server, tmp_path, name):
     fill(tmp_path / name, *NAMES[:3])
     assert fetcher(name, f"{server.url}/good", cwd=tmp_path).returncode == 0

@@ -98,7 +98,7 @@ def stubs(folder, **modules):
     return {"PYTHONPATH": str(folder)}
 
 
-def fault(name, *values):
+def fault(name, *values, slow=False):
     """A parameter that is the injection of a fault."""
-    return pytest.param(*values, marks=pytest.mark.fault(name),
-                        id="-".join([name, str(values[0])]))
+    marks = [pytest.mark.fault(name), *[pytest.mark.slow] * slow]
+    return pytest.param(*values, marks=marks, id=f"{name}-{values[0]}")
