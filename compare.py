@@ -45,8 +45,8 @@ def arguments(argv=None):
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",
         help="another script that keeps the contract; may be repeated")
-    add("--out", default="results", metavar="DIR", help=" ")
-    add("--timeout", type=cli.positive, default=1800.0, metavar="S",
+    add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
+    add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds of wall clock for one run")
     flags.add_settings(parser, datasets=("mnist", "digits", "auto"))
     args = parser.parse_args(argv)

@@ -310,12 +310,13 @@ def default_folder():
 
 def main():
     parser = cli.Parser(prog="data.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data-dir", default=default_folder(), metavar="DIR",
+    parser.add_argument("--data-dir", type=cli.path, metavar="DIR",
+                        default=default_folder(),
                         help="the files are in DIR/mnist")
     parser.add_argument("--mirror", action="append", metavar="URL",
                         type=mirror_url, help="fetch from here instead of the "
                         "built-in mirrors; may be repeated")
-    parser.add_argument("--deadline", type=cli.positive, default=DEADLINE,
+    parser.add_argument("--deadline", type=cli.seconds, default=DEADLINE,
                         metavar="S", help="seconds for each file")
     args = parser.parse_args()
     folder = Path(args.data_dir, "mnist")

@@ -4,6 +4,7 @@ Imported first by everything that has a `main`, so it imports nothing heavy.
 """
 
 import argparse
+import contextlib
 import math
 import os
 import re
@@ -57,6 +58,25 @@ def tell(line):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
+def listen(handler):
+    """Have `handler` called at the signals that end a program, but for those
+    that are ignored (nohup stays so) -> {signal: what was called before}."""
+    before = {}
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) not in (signal.SIG_IGN, None):
+            before[signum] = signal.signal(signum, handler)
+    return before
+
+
+def leave(signum, frame):
+    """Handler while nothing is made that had to be cleaned up: ends the
+    process at once, because an exception could be swallowed."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{os.path.basename(sys.argv[0])}: stopped by "
+                    f"{signal.Signals(signum).name}\n".encode())
+    os._exit(128 + signum)
+
+
 def _stop(signum, frame):
     raise Stopped(signum)
 
@@ -71,9 +91,22 @@ def guard(main, prog):
         if getattr(sys, name) is None:  # closed: a file must not take its place
             setattr(sys, name, open(os.devnull, "r+"))
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup stays so
-            signal.signal(signum, _stop)
+    listen(_stop)
+    try:
+        code = _outcome(main, prog)
+    except Stopped as again:  # a second Ctrl-C while the last line prints
+        code = again.code
+    listen(signal.SIG_DFL)  # nothing is left to clean up: the next one kills
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # Python would try again and end with code 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
+
+
+def _outcome(main, prog):
+    """Exit code of `main()`; says in one line what was not as it should."""
     try:
         code = main()
         sys.stdout.flush()
@@ -84,13 +117,12 @@ def guard(main, prog):
         code = stopped.code
         warn(prog, f"stopped by {stopped}")
     except BrokenPipeError:  # `program | head`: the reader went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     except Exception as error:
         code = FAILED
         _explain(prog, f"unexpected {type(error).__name__}: {error}. "
                        "Set MLP_DEBUG=1 for the traceback")
-    sys.exit(code)
+    return code
 
 
 def _explain(prog, reason):
@@ -139,6 +171,26 @@ def positive(text):
         raise argparse.ArgumentTypeError(
             f"{clean(text)!r} is not a finite number above 0")
     return value
+
+
+def seconds(text):
+    """Argument type: a time limit. Beyond about 9e9 s Python cannot wait."""
+    value = positive(text)
+    if value > 1e9:
+        raise argparse.ArgumentTypeError(f"{clean(text)!r} is above 1e9")
+    return value
+
+
+def path(text):
+    """Argument type: a path that a file system can hold. Which of them exist
+    and can be written is found out later: that is exit 5, not a typo."""
+    names = os.fsencode(text).split(b"/")
+    if not text or "\0" in text or max(map(len, names)) > 255 or (
+            len(os.fsencode(text)) > 4095):
+        raise argparse.ArgumentTypeError(
+            f"{clean(text, 80)!r} is no path: it is empty, holds a zero byte "
+            "or is longer than 4095 bytes, a name in it than 255")
+    return text
 
 
 seed = whole(0, SEED_LIMIT - 1)

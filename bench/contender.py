@@ -19,6 +19,7 @@ final weights as NumPy arrays.
 import contextlib
 import hashlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,10 +45,9 @@ def importing(package):
     """Around a script's import of its framework: whatever goes wrong there
     (missing, a shared library lost, wrong CUDA) is exit 4 and one line."""
     prog = os.path.basename(sys.argv[0])
+    before = cli.listen(cli.leave)
     try:
         yield
-    except KeyboardInterrupt:
-        sys.exit(130)
     except (Exception, SystemExit) as error:
         if os.environ.get("MLP_DEBUG") == "1":
             raise
@@ -56,6 +56,9 @@ def importing(package):
                        f"{sys.executable} -m pip install "
                        f"{INSTALL.get(package, package)}")
         sys.exit(ENVIRONMENT)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 # -------------------------------------------------------------------- run

@@ -27,6 +27,7 @@ PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
 # The modules of bench/ that run inside a child and so decide its numbers.
 SHARED = ("contender", "environment", "weights", "launch", "child")
+ENOUGH = 3              # runs of a point that fail alike before it is given up
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
 
@@ -48,9 +49,11 @@ def find_data(dataset, data_dir):
                 raise
             warn("compare.py", f"{fault} -- GOING ON WITH GENERATED DIGITS, "
                                "which are not MNIST")
-    # In a process of its own, for its memory.
-    code = subprocess.run([sys.executable, str(ROOT / "bench" / "digits.py")],
-                          stdout=subprocess.DEVNULL).returncode
+    # In a process of its own, for its memory, that ends when this one does.
+    code = subprocess.run(
+        [sys.executable, str(launch.CHILD), str(os.getpid()), "all",
+         str(ROOT / "bench" / "digits.py")],
+        stdout=subprocess.DEVNULL).returncode
     if code:
         raise Fault(code if 0 < code < 128 else DATA,
                     "the digits could not be generated")
@@ -67,7 +70,9 @@ class Grid:
         self.out, self.settings, self.scripts = Path(out), settings, scripts
         self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
         self.runs, self.init = self.out / "runs", self.out / "init"
-        self.weights, self.codes, self.lacking = {}, {}, {}
+        self.weights, self.codes, self.orders = {}, {}, {}
+        self.lacking = {}  # point: why it cannot run here
+        self.alike = {}  # point: the reasons of its latest runs, if all failed
 
     # ------------------------------------------------------------- folder
 
@@ -116,9 +121,13 @@ class Grid:
             files = [self.scripts[name], ROOT / "data.py", *(
                 ROOT / "bench" / f"{module}.py" for module in SHARED)]
             packages = PACKAGES.get(name, sum(PACKAGES.values(), ()))
+            try:
+                texts = [path.read_bytes() for path in files]
+            except OSError as error:
+                raise Fault(ENVIRONMENT, f"cannot read: {error.filename!r}: "
+                            f"{error.strerror}. Restore it") from error
             self.codes[name] = {
-                "files": [hashlib.sha256(path.read_bytes()).hexdigest()
-                          for path in files],
+                "files": [hashlib.sha256(text).hexdigest() for text in texts],
                 "versions": [_version(package) for package in packages],
                 "python": platform.python_version(),
                 "variables": environment.describe()["variables"],
@@ -139,11 +148,14 @@ class Grid:
 
     # ------------------------------------------------------------- weights
 
+    def sizes(self):
+        """Widths of all layers."""
+        return [data.PIXELS, *self.settings["hidden"], data.CLASSES]
+
     def find_weights(self, points, seeds):
         """The initial weights of every seed, the same for all contenders:
         made once, by the first point that can. Fault 4 when none can."""
-        sizes = [data.PIXELS, *self.settings["hidden"], data.CLASSES]
-        reasons = self.lacking
+        sizes, reasons = self.sizes(), self.lacking
         for point in points:
             stem = (f"{point.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
                     f"{record.digest(self.code(point.contender))}")
@@ -202,6 +214,9 @@ class Grid:
         try:
             found = record.read(path)
             self._compare(found, job)
+        except record.NewerRecord as error:
+            raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
+                        "program, or choose another --out") from error
         except record.BadRecord as error:
             warn("compare.py", f"warning: {path.name}: {error}; set aside as "
                                "*.bad and run again")
@@ -216,14 +231,37 @@ class Grid:
                 raise record.BadRecord(
                     f"config.{key}: {found['config'].get(key)!r} is not the "
                     f"{wanted!r} that was asked for")
-        if found["status"] == "ok" and (
-                found.get("init_sha256") != self.weights[job.seed][1]):
-            raise record.BadRecord("init_sha256: not the weights given")
+        if found["status"] != "ok":
+            return
+        for key, wanted in self._facts(job).items():
+            if found.get(key) != wanted:
+                raise record.BadRecord(f"{key}: {found.get(key)!r} is not "
+                                       f"{wanted!r}, as in all other runs")
+
+    def _facts(self, job):
+        """What is the same for all contenders, or it is no comparison."""
+        settings, sizes = self.settings, self.sizes()
+        n = settings["limit"] or data.split_sizes(settings["split"])[0]
+        steps = n // job.batch_size
+        key = job.batch_size, job.seed
+        if key not in self.orders:
+            orders = hashlib.sha256()
+            for epoch in range(settings["epochs"]):
+                orders.update(data.batch_order(n, *key, epoch).tobytes())
+            self.orders[key] = orders.hexdigest()
+        return {"init_sha256": self.weights[job.seed][1],
+                "order_sha256": self.orders[key], "steps_per_epoch": steps,
+                "samples_per_epoch": steps * job.batch_size,
+                "parameters": sum((i + 1) * o
+                                  for i, o in zip(sizes, sizes[1:]))}
 
     def run(self, job, block, reason=None):
         """Run one job and publish its record -> the record. With a reason,
         the point is unavailable and no process is started."""
         path, temporary = self.path(job), self.temporary()
+        alike = self.alike.setdefault(job.point, [])
+        if reason is None and len(alike) >= ENOUGH:
+            reason = f"{len(alike)} runs failed alike: {alike[0]}"
         nonce = uuid.uuid4().hex
         ending = {"code": None, "signal": None, "tail": [reason or ""]}
         status, found = "unavailable", None
@@ -233,6 +271,11 @@ class Grid:
                 f"--json={temporary}", f"--init={self.weights[job.seed][0]}")
             status, ending = self._launch(job.point, arguments, self.timeout,
                                           nonce)
+            last = "".join(ending["tail"][-1:])
+            if status != "failed" or last not in (alike or [last]):
+                alike.clear()
+            if status == "failed":
+                alike.append(last)
         if status in ("ok", "diverged"):
             try:
                 found = record.read(temporary)

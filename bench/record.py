@@ -110,6 +110,10 @@ class BadRecord(ValueError):
     """A record that cannot be believed; the text names the field."""
 
 
+class NewerRecord(BadRecord):
+    """A record of a later version of this program: to be left alone."""
+
+
 def read(path):
     """The record at `path` as a dict. Raises BadRecord, whatever is there."""
     try:
@@ -166,8 +170,11 @@ def check(record):
     one entry per epoch, one loss and one accuracy per step."""
     if not isinstance(record, dict):
         _fail("record", type(record).__name__, "an object")
-    if record.get("schema") != SCHEMA:
-        _fail("schema", record.get("schema"), f"{SCHEMA} (other version?)")
+    schema = record.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerRecord(f"schema: {schema} is later than {SCHEMA}")
+    if schema != SCHEMA:
+        _fail("schema", schema, f"{SCHEMA}")
     if record.get("status") not in STATES:
         _fail("status", record.get("status"), "a known state")
     for field in ("script", "framework", "nonce"):
