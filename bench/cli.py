@@ -142,6 +142,12 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
 
+    def parse_args(self, args=None, namespace=None):
+        for text in sys.argv[1:] if args is None else args:
+            if text.endswith("=--"):  # argparse would take it for no value
+                self.error(f"argument {text[:-3]}: '--' is not a value")
+        return super().parse_args(args, namespace)
+
     def error(self, message):
         raise Fault(USAGE, f"{message}. See {self.prog} --help")
 

@@ -95,7 +95,7 @@ def trainers(mark):
     """Process ids of the children of a sweep that train."""
     return [pid for pid in processes(mark)
             if any("child.py" in text for text in argv_of(pid)[:3])
-            and "--json" in argv_of(pid)]
+            and any("--json=" in text for text in argv_of(pid))]
 
 
 def records(out):

@@ -45,7 +45,7 @@ def slowed(function):
     return call
 if "MLP_NOTES" in os.environ:
     os.fsync, os.replace = slowed(os.fsync), slowed(os.replace)
-    if "child.py" in sys.argv[0] and "--json" in sys.argv:
+    if "child.py" in sys.argv[0] and any("--json=" in a for a in sys.argv):
         note("started", sys.argv[3:])
 """
 
