@@ -162,7 +162,8 @@ def _number(field, value, low=0.0, high=math.inf, optional=False):
     if (isinstance(value, bool) or not isinstance(value, (int, float))
             or not (low <= value <= min(high, 1e300)
                     and math.isfinite(value))):
-        _fail(field, value, f"a number from {low} to {high}")
+        _fail(field, value, f"a number from {low:g} " + (
+            f"to {high:g}" if high < math.inf else "up"))
 
 
 def check(record):

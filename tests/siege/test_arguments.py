@@ -128,7 +128,8 @@ def test_a_bad_value_is_refused_and_nothing_made(
 @pytest.mark.fault("A1", "A3", "A5", "A7", "A9", "A10", "A13")
 @pytest.mark.parametrize("program, option, value", [
     ("mlp_jax.py", "--batch-size", "0"), ("mlp_jax.py", "--json", ""),
-    ("mlp_torch.py", "--lr", "nan"), ("mlp_torch.py", "--mode", "turbo"),
+    pytest.param("mlp_torch.py", "--lr", "nan", marks=pytest.mark.slow),
+    pytest.param("mlp_torch.py", "--mode", "turbo", marks=pytest.mark.slow),
     ("compare.py", "--seeds", ""), ("compare.py", "--out", ""),
     ("compare.py", "--seeds", "-1"), ("compare.py", "--timeout", "nan"),
     ("data.py", "--deadline", "0"), ("data.py", "--mirror", "file:///x"),

@@ -35,11 +35,28 @@ METRICS = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "train_loss",
            "val_accuracy", "test_accuracy")
 
 
+LONG = ("noise", "hang", "chatty", "deaf", "parent", "stopped", "late")
+
+
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """One sweep in which every kind happens once -> (folder, what it said)."""
-    out = tmp_path_factory.mktemp("children") / "out"
-    planted = {100 + n: kind for n, kind in enumerate(KINDS)}
+def sweeps():
+    return {}
+
+
+@pytest.fixture
+def sweep(request, sweeps, tmp_path_factory):
+    """One sweep in which every kind happens once -> (folder, what it said,
+    sizes). Those that take long are in another one."""
+    kinds = LONG if request.param in LONG else [
+        kind for kind in KINDS if kind not in LONG]
+    if kinds[0] not in sweeps:
+        sweeps[kinds[0]] = one_sweep(
+            tmp_path_factory.mktemp("children") / "out", kinds)
+    return sweeps[kinds[0]]
+
+
+def one_sweep(out, kinds):
+    planted = {100 + n: kind for n, kind in enumerate(kinds)}
     done = runs.compare(
         out, "--batch-sizes", 64, *planted, 65, "--timeout", 4,
         env={"MARK": str(out), **runs.plain(out.parent / "stubs"),
@@ -47,9 +64,11 @@ def sweep(tmp_path_factory):
     return out, done, {kind: n for n, kind in planted.items()}
 
 
-@pytest.mark.parametrize("kind", [
-    pytest.param(kind, marks=pytest.mark.fault(*KINDS[kind][0].split()))
-    for kind in KINDS])
+@pytest.mark.parametrize("kind, sweep", [
+    pytest.param(kind, kind, id=kind, marks=[
+        pytest.mark.fault(*KINDS[kind][0].split()),
+        *[pytest.mark.slow] * (kind in LONG)])
+    for kind in KINDS], indirect=["sweep"])
 def test_a_run_that_goes_wrong_is_a_row_with_its_reason(sweep, kind):
     out, done, sizes = sweep
     _, state, words = KINDS[kind]
@@ -71,23 +90,27 @@ def test_a_run_that_goes_wrong_is_a_row_with_its_reason(sweep, kind):
         assert r["exit"]["signal"] == named[kind]
 
 
-@pytest.mark.fault("P1", "P8", "P9", "P10", "P11", "P12", "P16")
+@pytest.mark.parametrize("sweep", [
+    pytest.param("crash", marks=pytest.mark.fault("P1", "P11")),
+    pytest.param("hang", marks=[pytest.mark.slow, pytest.mark.fault(
+        "P8", "P9", "P10", "P11", "P12", "P16")])], indirect=True)
 def test_the_sweep_goes_on_and_nothing_is_left_alive(sweep):
     out, done, sizes = sweep
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     states = runs.states(out)
-    assert states[64] == states[65] == "ok" and len(states) == len(KINDS) + 2
+    assert states[64] == states[65] == "ok" and len(states) == len(sizes) + 2
     assert runs.gone(out), runs.processes(out)
     assert not list(out.rglob(".tmp-*")) and runs.torn(out) == []
 
 
 @pytest.mark.fault("P9")
-def test_what_a_child_says_without_end_does_not_fill_the_disk(sweep):
+def test_what_a_child_says_without_end_does_not_fill_the_disk():
     # Two looks at the log lie half a second apart.
     assert launch.LOG_LIMIT <= 16 * 2**20 and launch.POLL <= 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.fault("P18")
 def test_a_point_that_always_fails_alike_is_given_up(tmp_path):
     sizes = range(70, 76)
@@ -105,7 +128,8 @@ def test_a_point_that_always_fails_alike_is_given_up(tmp_path):
 
 
 @pytest.mark.fault("P17")
-@pytest.mark.parametrize("limit", ["--nofile=4", "--nproc=1"])
+@pytest.mark.parametrize("limit", [
+    "--nofile=4", pytest.param("--nproc=1", marks=pytest.mark.slow)])
 def test_no_process_can_be_started(tmp_path, limit):
     """The parent alone is limited, and only once it has its records."""
     if not all(map(shutil.which, ("prlimit", "setpriv"))):
@@ -139,7 +163,8 @@ if sys.argv[0].endswith("compare.py"):
 
 
 @pytest.mark.fault("P19")
-@pytest.mark.parametrize("how", ["missing", "folder", "syntax"])
+@pytest.mark.parametrize("how", [
+    "missing", pytest.param("folder", marks=pytest.mark.slow), "syntax"])
 def test_a_script_that_cannot_be_started_is_found_up_front(tmp_path, how):
     script = tmp_path / "script.py"
     if how == "folder":
@@ -152,7 +177,8 @@ def test_a_script_that_cannot_be_started_is_found_up_front(tmp_path, how):
 
 
 @pytest.mark.fault("P19")
-@pytest.mark.parametrize("how", ["missing", "unreadable"])
+@pytest.mark.parametrize("how", [
+    pytest.param("missing", marks=pytest.mark.slow), "unreadable"])
 def test_a_script_of_the_pair_is_lost(tmp_path, how):
     project = tmp_path / "project"
     project.mkdir()

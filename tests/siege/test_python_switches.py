@@ -22,13 +22,17 @@ def python(switch, *command, env=None):
 
 
 @pytest.mark.fault("E15", "E16")
-@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("switch", [
+    "-O", *(pytest.param(switch, marks=pytest.mark.slow)
+            for switch in ("-OO", "-W error"))])
 def test_a_comparison_is_the_same(tmp_path, switch):
     flags = [*runs.BASE, "--batch-sizes", 64, 65]
     wanted, found = tmp_path / "wanted", tmp_path / "found"
     one = python("", ROOT / "compare.py", *flags, f"--out={wanted}",
                  env=runs.plain(tmp_path / "stubs"))
-    two = python(switch, ROOT / "compare.py", *flags, f"--out={found}")
+    two = python(switch, ROOT / "compare.py", *flags, f"--out={found}",
+                 env=runs.plain(tmp_path / "stubs") if switch == "-O" else {})
+    # Figures and digits, too, but for the quick one.
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     assert one.stderr == two.stderr == ""
     assert runs.essence(found) == runs.essence(wanted)
@@ -46,7 +50,8 @@ def test_a_comparison_is_the_same(tmp_path, switch):
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("script", [
     pytest.param("mlp_jax.py", marks=pytest.mark.slow),
-    pytest.param("mlp_torch.py", marks=pytest.mark.slow), "data.py"])
+    pytest.param("mlp_torch.py", marks=pytest.mark.slow),
+    pytest.param("data.py", marks=pytest.mark.slow)])
 def test_a_program_is_the_same(tmp_path, script, switch):
     found = []
     for n, flag in enumerate(("", switch)):

@@ -28,12 +28,19 @@ def env(tmp_path):
     return runs.plain(tmp_path / "stubs")
 
 
-@pytest.fixture
-def out(tmp_path, env):
-    """A folder with two finished runs."""
-    done = runs.compare(tmp_path / "out", *TWO, env=env)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    done = runs.compare(folder / "out", *TWO,
+                        env=runs.plain(folder / "stubs"))
     assert done.returncode == 0, done.stderr
-    return tmp_path / "out"
+    return folder / "out"
+
+
+@pytest.fixture
+def out(tmp_path, finished):
+    """A folder with two finished runs."""
+    return shutil.copytree(finished, tmp_path / "out")
 
 
 def again(out, env, *flags, code=0):
@@ -55,7 +62,8 @@ def fetching(folder, server):
 
 @needs_mnist
 @pytest.mark.fault("C1", "C2")
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [
+    pytest.param(False, marks=pytest.mark.slow), True])
 def test_two_fetches_at_once(tmp_path, server, killed):
     """Both take the file from a slow server; one of them may be killed."""
     target = fill(tmp_path, *NAMES[:3])
@@ -90,6 +98,7 @@ def test_two_comparisons_in_one_folder(tmp_path, env):
     again(tmp_path / "out", env)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C4")
 def test_a_lock_whose_owner_was_killed(tmp_path, env):
     first = runs.start(tmp_path / "out", *TWO, env={
@@ -102,6 +111,7 @@ def test_a_lock_whose_owner_was_killed(tmp_path, env):
     assert temporaries(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C7", "C8", "C9")
 def test_the_grid_grows_shrinks_and_changes(out, env):
     before = hashes(out / "runs")
@@ -130,8 +140,9 @@ pathlib.Path.read_text = lambda self, *a, **b: (
 
 
 @pytest.mark.parametrize("what", [
-    pytest.param(what, marks=pytest.mark.fault(
-        "C16" if what == "machine" else "C10")) for what in CHANGES])
+    pytest.param(what, marks=[
+        pytest.mark.fault("C16" if what == "machine" else "C10"),
+        *[pytest.mark.slow] * (what != "package")]) for what in CHANGES])
 def test_records_of_other_versions_and_machines_are_not_reused(
         tmp_path, out, env, what):
     before = hashes(out / "runs")
@@ -142,6 +153,7 @@ def test_records_of_other_versions_and_machines_are_not_reused(
     assert again(out, other)[:2] == (2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C10")
 def test_records_of_other_code_are_not_reused(tmp_path, env):
     script = tmp_path / "twig.py"
@@ -159,9 +171,11 @@ def first_record(out):
 
 @pytest.mark.fault("C11")
 @pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"null", b"NaN", b"\xff\xfe", b"[" * 100_000,
-    b'{"schema": 0}', b'{"schema": 1}', b'{"a": 1, "a": 2}', "half", "nan",
-    "folder"], ids=lambda content: str(content)[:12])
+    b"", "half", "folder", *(
+        pytest.param(content, marks=pytest.mark.slow) for content in (
+            b"{", b"[]", b"null", b"NaN", b"\xff\xfe", b"[" * 100_000,
+            b'{"schema": 0}', b'{"schema": 1}', b'{"a": 1, "a": 2}', "nan"))],
+    ids=lambda content: str(content)[:12])
 def test_a_record_that_is_damaged(out, env, content):
     path = first_record(out)
     whole, others = path.read_bytes(), hashes(out / "runs")
@@ -217,7 +231,8 @@ def test_records_whose_names_were_exchanged(out, env):
 
 
 @pytest.mark.fault("C15")
-@pytest.mark.parametrize("moment", [0, 2**31 - 1, 2**31 + 10**6])
+@pytest.mark.parametrize("moment", [
+    0, pytest.param(2**31 + 10**6, marks=pytest.mark.slow)])
 def test_times_of_files_do_not_count(out, env, moment):
     for path in out.rglob("*"):
         os.utime(path, (moment, moment))
@@ -238,8 +253,9 @@ def test_a_record_from_another_device_stops_the_comparison(out, env):
 
 
 @pytest.mark.fault("C17")
-@pytest.mark.parametrize("name", ["results.csv", "iterations.csv",
-                                  "summary.csv", "summary.md"])
+@pytest.mark.parametrize("name", ["results.csv", *(
+    pytest.param(name, marks=pytest.mark.slow) for name in (
+        "iterations.csv", "summary.csv", "summary.md"))])
 def test_killed_between_the_records_and_a_table(tmp_path, env, name):
     """SIGKILL at the rename of that table; the next call makes it."""
     out = tmp_path / "out"
