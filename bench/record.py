@@ -88,7 +88,11 @@ def _alive(pid):
         return False
     except (PermissionError, OverflowError):
         pass
-    return True
+    try:  # killed, but not waited for yet: a zombie owns nothing
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+        return state.split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return True
 
 
 def dumps(record):

@@ -286,3 +286,22 @@ def test_the_lock_is_not_inherited_by_children(tmp_path, env):
     assert "/dev/null" in held and ".lock" not in held
     process.terminate()
     process.communicate(timeout=30)
+
+
+@pytest.mark.fault("C4", "C17")
+def test_what_a_killed_process_left_is_removed_before_it_is_waited_for(
+        out, env):
+    """A zombie has a process id, but it owns nothing any more."""
+    zombie = subprocess.Popen(["sleep", "600"])
+    living = subprocess.Popen(["sleep", "600"])
+    try:
+        zombie.kill()
+        runs.until(lambda: ") Z" in open(f"/proc/{zombie.pid}/stat").read())
+        (out / "runs" / f".tmp-{zombie.pid}-x").write_text("half")
+        (out / f".tmp-{living.pid}-x").write_text("half")
+        assert again(out, env)[:2] == (2, 0)
+        assert temporaries(out) == [out / f".tmp-{living.pid}-x"]
+    finally:
+        living.kill()
+        zombie.wait()
+        living.wait()
