@@ -214,6 +214,10 @@ class Grid:
         try:
             found = record.read(path)
             self._compare(found, job)
+            if (found.get("contender"), found.get("repeat")) != (
+                    job.point.contender, job.repeat):
+                raise record.BadRecord("contender or repeat: not those of "
+                                       "the name of the file")
         except record.NewerRecord as error:
             raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
                         "program, or choose another --out") from error

@@ -106,7 +106,8 @@ def dumps(record):
 # What the tables and figures read, beside the numbers checked one by one.
 REQUIRED = {
     "environment": ("device_kind", "device_name", "cpu_model", "cores"),
-    "dataset": ("name", "sizes"), "timing": (), "steps": (), "final": (),
+    "dataset": ("name", "sizes"), "timing": ("compile_s", "steady_epoch_s"),
+    "steps": (), "final": (),
     "memory": ("host_peak_bytes", "device_peak_bytes")}
 
 
@@ -162,10 +163,11 @@ def _fail(field, value, wanted):
 def _number(field, value, low=0.0, high=math.inf, optional=False):
     if value is None and optional:
         return
-    # The bounds first: isfinite raises on an integer beyond all floats.
+    # The bounds first: isfinite raises on an integer beyond all floats, and
+    # NumPy has no number type for one beyond 64 bits.
     if (isinstance(value, bool) or not isinstance(value, (int, float))
-            or not (low <= value <= min(high, 1e300)
-                    and math.isfinite(value))):
+            or not (low <= value <= min(high, 1e300) and math.isfinite(value)
+                    and (isinstance(value, float) or value < 2**63))):
         _fail(field, value, f"a number from {low:g} " + (
             f"to {high:g}" if high < math.inf else "up"))
 
@@ -191,8 +193,10 @@ def check(record):
         ending = record.get("exit")
         if not isinstance(ending, dict) or not {
                 "code", "signal", "tail"} <= ending.keys() or not isinstance(
-                ending["tail"], list):
-            _fail("exit", ending, "an object with code, signal and tail")
+                ending["tail"], list) or not all(
+                isinstance(line, str) for line in ending["tail"]):
+            _fail("exit", ending, "an object with code, signal and tail, a "
+                                  "list of lines")
         return
     for field, keys in REQUIRED.items():
         if not isinstance(record.get(field), dict):
@@ -201,6 +205,13 @@ def check(record):
             if key not in record[field]:
                 _fail(field, sorted(record[field]), f"complete: no {key}")
     config, timing = record["config"], record["timing"]
+    for key in ("device_kind", "device_name", "cpu_model"):
+        if not isinstance(value := record["environment"][key], str):
+            _fail(f"environment.{key}", value, "a string")
+    if record["dataset"]["name"] != config.get("dataset"):
+        _fail("dataset.name", record["dataset"]["name"], "that of config")
+    for field in ("host_peak_bytes", "device_peak_bytes"):
+        _number(f"memory.{field}", record["memory"][field], optional=True)
     for field in ("batch_size", "epochs"):
         _number(f"config.{field}", config.get(field), 1)
     for field in ("parameters", "steps_per_epoch", "samples_per_epoch"):
@@ -211,9 +222,12 @@ def check(record):
             _fail(field, value, f"a list of {config['epochs']} entries")
     for value in seconds:
         _number("timing.epoch_s", value, 1e-9)
-    for field in ("compile_s", "steady_epoch_s", "trace_s", "lower_s"):
+    for field in ("compile_s", "trace_s", "lower_s"):
         _number(f"timing.{field}", timing.get(field), optional=True)
-    for field in ("first_epoch_s", "import_s", "data_s", "total_s"):
+    _number("timing.steady_epoch_s", timing["steady_epoch_s"], 1e-9,
+            optional=True)
+    _number("timing.first_epoch_s", timing.get("first_epoch_s"), 1e-9)
+    for field in ("import_s", "data_s", "total_s"):
         _number(f"timing.{field}", timing.get(field))
     for entry in epochs:
         if not isinstance(entry, dict):
