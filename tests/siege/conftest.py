@@ -1,12 +1,13 @@
 """Fixtures of the siege: a server that lies, disks that are full or locked."""
 
 import contextlib
+import shutil
 import subprocess
 
 import liar
 import pytest
 from common import FOLDER, HAS_MNIST
-from siege.tools import NAMES, Path
+from siege.tools import NAMES, Path, compare
 
 
 @pytest.fixture
@@ -16,6 +17,31 @@ def server():
              for name in NAMES} if HAS_MNIST else {}
     with liar.serve(files) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory):
+    """The output folder of a comparison of one run: not to be changed."""
+    out = tmp_path_factory.mktemp("one-run") / "out"
+    done = compare(out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def two_states(tmp_path_factory):
+    """The same of two runs, one ok and one failed."""
+    out = tmp_path_factory.mktemp("two-states") / "out"
+    done = compare(out, "--batch-sizes", "64", "50",
+                   env={"MLP_STUB": "50:crash"})
+    assert done.returncode == 1, done.stderr
+    return out
+
+
+@pytest.fixture
+def finished(one_run, tmp_path):
+    """A folder of a finished comparison, to be damaged."""
+    return Path(shutil.copytree(one_run, tmp_path / "out"))
 
 
 @pytest.fixture

@@ -40,10 +40,12 @@ def test_a_script_without_its_framework_ends_with_one_line(
 
 
 @pytest.mark.parametrize("kind, package", [
-    fault("E1", "missing", "jax"), fault("E2", "missing", "torch"),
+    fault("E1", "missing", "jax"),
+    fault("E2", "missing", "torch", slow=True),
     fault("E4", "library", "jax", slow=True), fault("E5", "segfault", "jax"),
     fault("E5", "abort", "torch", slow=True),
-    fault("E6", "leaves", "jax", slow=True), fault("E6", "exits", "torch"),
+    fault("E6", "leaves", "jax", slow=True),
+    fault("E6", "exits", "torch", slow=True),
     fault("E7", "hangs", "jax", slow=True),
     fault("E1", "wild", "torch", slow=True)])
 def test_one_probe_finds_a_broken_framework_and_the_rest_runs(
@@ -119,9 +121,10 @@ def test_runs_on_two_devices_are_not_compared(tmp_path):
     assert not list((tmp_path / "out" / "figures").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E10")
 @pytest.mark.parametrize("variables, words", [
-    pytest.param({"JAX_PLATFORMS": "cuda"}, "cuda", marks=pytest.mark.slow),
+    ({"JAX_PLATFORMS": "cuda"}, "cuda"),
     ({"XLA_FLAGS": "--xla_no_such_flag=1"}, "xla_no_such_flag")])
 def test_what_the_framework_said_before_it_died_is_kept(
         tmp_path, variables, words):
@@ -212,6 +215,7 @@ def test_a_second_run_with_a_cache_is_recorded_as_warm(tmp_path):
 
 # ------------------------------------------------------------- surroundings
 
+@pytest.mark.slow
 @pytest.mark.fault("E12")
 def test_without_matplotlib_the_tables_are_made(tmp_path):
     env = stubs(tmp_path / "stubs", matplotlib="raise ImportError('planted')")
@@ -244,7 +248,7 @@ def plain(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", [
-    fault(name.split()[0], name, slow=name not in ("E14 ascii", "E15", "E16"))
+    fault(name.split()[0], name, slow=name not in ("E14 ascii", "E15"))
     for name in ODD])
 def test_odd_surroundings_change_nothing(plain, tmp_path, kind):
     out = tmp_path / "ü"
@@ -314,6 +318,7 @@ def test_the_pair_causes_no_warning(tmp_path, package):
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E17")
 def test_any_folder_and_a_link_to_the_program_will_do(tmp_path):
     link = tmp_path / "link.py"

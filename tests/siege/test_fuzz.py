@@ -5,7 +5,7 @@ import json
 import warnings
 
 import pytest
-from common import DATASET, ROOT, call
+from common import ROOT, call
 from siege import fuzz
 
 from bench import record, report
@@ -21,9 +21,9 @@ MOST_MIB = 400
     *(pytest.param(name, counts[1], marks=pytest.mark.slow)
       for name, counts in COUNTS.items())])
 def test_damaged_inputs_give_a_right_answer_or_the_documented_error(
-        name, count, record_property):
+        two_states, name, count, record_property):
     done = call(ROOT / "tests" / "siege" / "fuzz.py", name, count, 2024,
-                DATASET, timeout=1800)
+                two_states, timeout=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert found["right"] + found["refused"] == count
@@ -63,10 +63,10 @@ def changed(found, way, wrong):
 
 
 @pytest.mark.fault("M8", "P4")
-def test_every_record_that_is_accepted_can_be_tabulated():
+def test_every_record_that_is_accepted_can_be_tabulated(two_states):
     """Each value in turn replaced by each wrong one: either the reader names
     it, or the tables can be made, without a warning."""
-    seeds = [json.loads(text) for text in fuzz.record_seeds(DATASET)]
+    seeds = [json.loads(text) for text in fuzz.record_seeds(two_states)]
     assert {found["status"] for found in seeds} == {"ok", "failed"}
     accepted = 0
     for found in seeds:

@@ -39,8 +39,8 @@ def get(server, *modes, deadline=20):
 
 @pytest.mark.parametrize("mode, words", [
     fault("N1", CLOSED, "refused"),
-    *(fault("N3", code, f"HTTP {code}") for code in (
-        "403", "404", "410", "429", "500", "503")),
+    *(fault("N3", code, f"HTTP {code}", slow=code not in ("403", "503"))
+      for code in ("403", "404", "410", "429", "500", "503")),
     fault("N5", "html", "wrong bytes"), fault("N6", "flip", "wrong bytes"),
     fault("N7", "trunc", "wrong bytes"), fault("N8", "nolen", "wrong bytes"),
     fault("N9", "endless", "wrong bytes"),
@@ -60,7 +60,8 @@ def test_a_bad_mirror_is_named_and_the_next_one_used(server, mode, words):
 
 
 @pytest.mark.parametrize("mode", [
-    fault("N11", "stall"), fault("N11", "halfway"), fault("N12", "drip")])
+    fault("N11", "stall", slow=True), fault("N11", "halfway"),
+    fault("N12", "drip", slow=True)])
 def test_a_slow_mirror_meets_the_deadline_and_leaves_time_for_the_next(
         server, mode):
     start = time.monotonic()
@@ -126,9 +127,11 @@ def test_when_all_mirrors_fail_each_reason_is_told_and_nothing_made(
 
 @needs_mnist
 @pytest.mark.parametrize("mode, words", [
-    fault("N5", "html", "HTML page"), fault("N5", "page", "HTML page"),
-    fault("N6", "flip", "SHA-256"), fault("N7", "trunc", "bytes, expected"),
-    fault("N19", "encoded", "offers"), fault("N19", "unpacked", "offers")])
+    fault("N5", "html", "HTML page", slow=True), fault("N5", "page", "HTML page"),
+    fault("N6", "flip", "SHA-256", slow=True),
+    fault("N7", "trunc", "bytes, expected", slow=True),
+    fault("N19", "encoded", "offers"),
+    fault("N19", "unpacked", "offers", slow=True)])
 def test_a_file_that_is_not_the_true_one_is_not_kept(
         server, tmp_path, mode, words):
     fill(tmp_path, *NAMES[:3])
@@ -219,8 +222,10 @@ def test_a_complete_cache_asks_nobody(server, tmp_path):
 
 @pytest.mark.fault("N23")
 @pytest.mark.parametrize("mirror", [
-    "file:///etc", "ftp://x", "", "x", "http:", "https:/x", "HTTP:x",
-    "http://", "gopher://x", "//x", " http://x", "javascript:http://x"])
+    "file:///etc", "ftp://x", "http://", *(
+        pytest.param(text, marks=pytest.mark.slow) for text in (
+            "", "x", "http:", "https:/x", "HTTP:x", "gopher://x", "//x",
+            " http://x", "javascript:http://x"))])
 def test_an_address_that_is_not_http_is_refused(tmp_path, mirror):
     line = error_of(fetcher(tmp_path / "new", mirror), 2, "data.py")
     assert "--mirror" in line

@@ -30,6 +30,7 @@ from bench.cli import Fault
 
 
 @needs_mnist
+@pytest.mark.slow
 @pytest.mark.fault("S1")
 def test_a_complete_cache_may_be_read_only(tmp_path, read_only):
     fill(tmp_path / "data")
@@ -89,12 +90,13 @@ def fill_up(disk, left=0):
 
 
 @pytest.mark.fault("S5")
-@pytest.mark.parametrize("left", [0, 8, 48])
-def test_a_disk_that_is_full_when_a_record_is_written(small_disk, left):
+@pytest.mark.parametrize("left", [
+    8, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 48))])
+def test_a_disk_that_is_full_when_a_record_is_written(
+        small_disk, one_run, left):
     """8 KiB hold a note that a run failed, and no record of 400 steps."""
     disk = small_disk(4096)
-    out = disk / "out"
-    assert compare(out).returncode == 0
+    out = Path(shutil.copytree(one_run, disk / "out"))
     before = hashes(out)
     ballast = fill_up(disk, left)
     more = ("--batch-sizes", "64", "1", "--limit", "2000")
@@ -109,6 +111,7 @@ def test_a_disk_that_is_full_when_a_record_is_written(small_disk, left):
     assert {row["status"] for row in rows(out)} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S6")
 @pytest.mark.parametrize("name", ["results.csv", "figures"])
 def test_a_disk_that_is_full_when_tables_are_written(small_disk, name):
@@ -133,12 +136,13 @@ def test_a_disk_that_is_full_when_tables_are_written(small_disk, name):
     assert {row["seed"] for row in rows(out)} == {"0", "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S7")
 @pytest.mark.parametrize("limit", [0, 4096, 64 * 1024])
-def test_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path, limit):
-    assert compare(tmp_path).returncode == 0
+def test_a_limit_on_the_size_of_files_is_like_a_full_disk(
+        finished, tmp_path, limit):
     before = hashes(tmp_path)
-    done = limited(tmp_path, limit)
+    done = limited(finished, limit)
     line = error_of(done, 5, "compare.py")
     assert "File too large" in line or "limit on files" in line
     assert hashes(tmp_path).items() >= before.items()
@@ -178,8 +182,10 @@ def test_an_output_folder_that_is_a_file(tmp_path):
 
 @pytest.mark.fault("S9")
 @pytest.mark.parametrize("name", [
-    "results.csv", "iterations.csv", "summary.csv", "summary.md",
-    "figures/seconds.png", "figures/curves_epoch.svg"])
+    "results.csv", "figures/seconds.png", *(
+        pytest.param(name, marks=pytest.mark.slow) for name in (
+            "iterations.csv", "summary.csv", "summary.md",
+            "figures/curves_epoch.svg"))])
 def test_a_folder_in_the_place_of_a_result_is_found_first(tmp_path, name):
     (tmp_path / name).mkdir(parents=True)
     done = compare(tmp_path)
@@ -190,8 +196,8 @@ def test_a_folder_in_the_place_of_a_result_is_found_first(tmp_path, name):
 # ------------------------------------------------------------- what is left
 
 @pytest.mark.fault("S10")
-def test_what_killed_runs_left_is_removed_and_never_read(tmp_path):
-    assert compare(tmp_path).returncode == 0
+def test_what_killed_runs_left_is_removed_and_never_read(finished):
+    tmp_path = finished
     before = hashes(tmp_path)
     dead = subprocess.Popen(["true"])
     dead.wait()
@@ -225,6 +231,7 @@ def test_leftovers_in_the_data_folder_go_with_the_next_fetch(
 
 
 @needs_mnist
+@pytest.mark.slow
 @pytest.mark.fault("S11")
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o027, 0o640)])
 def test_files_have_the_mode_that_the_umask_says(
@@ -239,6 +246,7 @@ def test_files_have_the_mode_that_the_umask_says(
 
 
 @needs_mnist
+@pytest.mark.slow
 @pytest.mark.fault("S12", "S13")
 @pytest.mark.parametrize("place", ["missing", "read-only", "other disk"])
 def test_home_and_the_temporary_folder_do_not_matter(
@@ -267,8 +275,9 @@ def test_home_and_the_temporary_folder_do_not_matter(
 @needs_mnist
 @pytest.mark.fault("S14")
 @pytest.mark.parametrize("name", [
-    "-a b\nü%s", "-ab", "--out", "%d{}$HOME`x`", "x" * 180, "a'b\"c\\d", "~",
-    os.fsdecode(b"\xff\xfe")])
+    "-a b\nü%s", *(pytest.param(text, marks=pytest.mark.slow) for text in (
+        "-ab", "--out", "%d{}$HOME`x`", "x" * 180, "a'b\"c\\d", "~",
+        os.fsdecode(b"\xff\xfe")))])
 def test_odd_names_of_folders_work(server, tmp_path, name):
     fill(tmp_path / name, *NAMES[:3])
     assert fetcher(name, f"{server.url}/good", cwd=tmp_path).returncode == 0
@@ -280,6 +289,7 @@ def test_odd_names_of_folders_work(server, tmp_path, name):
     assert len(list((out / "figures").iterdir())) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S14")
 def test_no_name_of_a_record_is_too_long(tmp_path):
     name = "n" * 31  # the longest that is allowed
@@ -356,6 +366,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S17")
 def test_one_setting_in_two_spellings_is_one_run(tmp_path):
     assert compare(tmp_path, "--lr", "0.1").returncode == 0

@@ -122,6 +122,7 @@ def test_a_fetch_writes_in_the_data_folder_only(tmp_path, server):
     assert calls and all("127.0.0.1" in call for call in calls)
 
 
+@pytest.mark.slow
 def test_the_trace_sees_a_run_that_writes_elsewhere(tmp_path):
     script = tmp_path / "astray.py"
     script.write_text(STUB.read_text().replace(
