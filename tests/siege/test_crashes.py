@@ -121,7 +121,8 @@ class Havoc:
                 time.sleep(self.random.uniform(0.05, LONGEST[self.kind] / 4))
                 self.strike(process, out, "child")
         else:
-            time.sleep(self.random.uniform(0.02, LONGEST[self.kind]))
+            time.sleep(self.random.uniform(0.02, LONGEST[self.kind] * (
+                1 - 0.15 * len(finished))))
             self.strike(process, out, targets)
         process.communicate(timeout=180)
         said = (notes / "said").read_text()
@@ -149,12 +150,12 @@ class Havoc:
         shutil.rmtree(notes)
 
     def sweep(self, most, inside):
-        """One sweep: 1 to 12 calls with kills, then one in peace."""
+        """One sweep: 4 to 16 kills, then one call in peace."""
         out = self.folder / f"out{self.sweeps}"
         until = sum(self.kills.values()) + self.random.randint(
-            1, min(12, most))
+            min(4, most), min(16, most))
         calls = 0
-        while sum(self.kills.values()) < until and calls < 14:
+        while sum(self.kills.values()) < until and calls < 16:
             self.attempt(out, inside(self))
             calls += 1
         process, notes = self.start(out)
