@@ -102,6 +102,8 @@ def guard(main, prog):
             stream.flush()
         except OSError:  # Python would try again and end with code 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if (code or 0) > 128:  # jax stopped as it compiles crashes at shutdown
+        os._exit(code)
     sys.exit(code)
 
 

@@ -3,7 +3,6 @@
 import os
 import pty
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -122,8 +121,7 @@ def at_terminal(out, env, act):
     finally:
         for left in runs.processes(out):
             os.kill(left, signal.SIGKILL)
-        with_terminal = act is not hang_up
-        if with_terminal:
+        if act is not hang_up:
             os.close(terminal)
     code = os.waitstatus_to_exitcode(ended[1])
     return code if code >= 0 else 128 - code, shown.decode()
@@ -359,4 +357,3 @@ def test_a_signal_before_the_first_run(tmp_path, env, signum):
         assert not [*out.glob("runs/*"), *out.glob("*.csv"),
                     *out.rglob(".tmp-*")]
         assert runs.gone(out), runs.processes(out)
-    shutil.rmtree(tmp_path)
