@@ -77,7 +77,11 @@ def leave(signum, frame):
     os._exit(128 + signum)
 
 
+_asked = []  # the signals that came
+
+
 def _stop(signum, frame):
+    _asked.append(signum)
     raise Stopped(signum)
 
 
@@ -96,6 +100,8 @@ def guard(main, prog):
         code = _outcome(main, prog)
     except Stopped as again:  # a second Ctrl-C while the last line prints
         code = again.code
+    if _asked:  # also where native code made an error of its own of Stopped
+        code = 128 + _asked[0]
     listen(signal.SIG_DFL)  # nothing is left to clean up: the next one kills
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -123,7 +129,8 @@ def _outcome(main, prog):
     except Exception as error:
         code = FAILED
         _explain(prog, f"unexpected {type(error).__name__}: {error}. "
-                       "Set MLP_DEBUG=1 for the traceback")
+                       "Set MLP_DEBUG=1 for the traceback" if not _asked else
+                 f"stopped by {signal.Signals(_asked[0]).name}")
     return code
 
 

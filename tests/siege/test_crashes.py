@@ -22,7 +22,7 @@ SWEEP = {
     "stub": ("--points", "twig:eager", "twig:step", "--batch-sizes", 64, 65),
     "pair": ("--points", "jax:step", "torch:eager", "--epochs", 1,
              "--batch-sizes", 64, 65)}
-LONGEST = {"stub": 3.0, "pair": 12.0}  # seconds that a sweep takes, about
+LONGEST = {"stub": 3.0, "pair": 9.0}  # seconds that a sweep takes, about
 
 # In every process: what is started is noted, and with MLP_SLOW=N the N-th
 # fsync or rename lasts so long that whoever does it is killed inside it.

@@ -227,7 +227,7 @@ def test_a_signal_during_a_download(tmp_path, server, signum):
 
 @pytest.mark.fault("G9")
 @pytest.mark.parametrize("cases", [
-    1, pytest.param(60, marks=pytest.mark.slow)])
+    1, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_signal_while_tables_and_figures_are_written(tmp_path, cases):
     """Everything is done; only the tables and figures are made anew."""
     random_ = random.Random(9)
@@ -357,3 +357,28 @@ def test_a_signal_before_the_first_run(tmp_path, env, signum):
         assert not [*out.glob("runs/*"), *out.glob("*.csv"),
                     *out.rglob(".tmp-*")]
         assert runs.gone(out), runs.processes(out)
+
+
+@pytest.mark.fault("G9", "G12")
+def test_native_code_that_makes_an_error_of_its_own_of_the_signal(tmp_path):
+    """As pybind11 does while it loads a module."""
+    program = tmp_path / "program.py"
+    program.write_text("""
+import time
+from bench import cli
+def main():
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        raise ImportError("initialization failed") from error
+cli.guard(main, "program.py")
+""")
+    process = runs.start(None, program=program, base=(),
+                         stdout=subprocess.PIPE,
+                         env={"PYTHONPATH": str(ROOT)})
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=5)
+    assert process.returncode == 143
+    assert said == "program.py: error: stopped by SIGTERM\n"
