@@ -145,7 +145,7 @@ def test_a_bomb_takes_no_memory(tmp_path):
         for _ in range(8):
             file.write(bytes(64 * 2**20))
     code = ("import sys, data\n"
-            "file = data.File(None, None, 10008, '0' * 64)\n"
+            "file = data.File(None, None, 47040016, '0' * 64)\n"
             "try: data.read_cached(sys.argv[1], file)\n"
             "except ValueError: sys.exit(7)")
     exit_code, peak = peak_kib("-c", code, path)

@@ -49,7 +49,7 @@ def get(server, *modes, deadline=20):
     fault("N14", "nothing", "closed connection"),
     fault("N15", "badchunk", "IncompleteRead"),
     fault("N16", "loop", "HTTP 302"), fault("N16", "file", "HTTP 302"),
-    fault("N16", "ftp", "refused")])
+    fault("N16", "ftp", "redirect to ftp: refused")])
 def test_a_bad_mirror_is_named_and_the_next_one_used(server, mode, words):
     assert get(server, mode, "good/") == liar.BODY
     assert server.sent < 100 * 2**20
