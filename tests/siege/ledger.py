@@ -90,7 +90,7 @@ class Ledger:
             return "FAILED"
         if "passed" in outcomes:
             return "held"
-        return outcomes[0] if outcomes else "not run"
+        return (outcomes or ["not run"])[0].replace("Skipped", "skipped")
 
     # ------------------------------------------------------------ the end
 
@@ -152,13 +152,15 @@ class Ledger:
         return "\n".join(lines) + "\n"
 
     def names(self, fault):
-        """The tests of a fault, parameters counted and not listed."""
-        cases = defaultdict(int)
+        """The tests of a fault by file, parameters counted and not listed."""
+        files = defaultdict(lambda: defaultdict(int))
         for node in self.tests[fault]:
             file, _, name = node.partition("::")
-            cases[f"`{Path(file).name}` {name.partition('[')[0]}"] += 1
-        return ", ".join(name + (f" ({count} cases)" if count > 1 else "")
-                         for name, count in cases.items()).replace("_", " ")
+            files[Path(file).name][name.partition("[")[0]] += 1
+        return "; ".join(f"`{file}`: " + ", ".join(
+            name.removeprefix("test_").replace("_", " ")
+            + (f" ({count} cases)" if count > 1 else "")
+            for name, count in names.items()) for file, names in files.items())
 
 
 def pytest_addoption(parser):
