@@ -42,7 +42,7 @@ def test_a_script_without_its_framework_ends_with_one_line(
 @pytest.mark.parametrize("kind, package", [
     fault("E1", "missing", "jax"),
     fault("E2", "missing", "torch", slow=True),
-    fault("E4", "library", "jax", slow=True), fault("E5", "segfault", "jax"),
+    fault("E4", "library", "jax", slow=True), fault("E5", "segfault", "jax", slow=True),
     fault("E5", "abort", "torch", slow=True),
     fault("E6", "leaves", "jax", slow=True),
     fault("E6", "exits", "torch", slow=True),
@@ -109,6 +109,7 @@ contender.main(train, __file__, "stub", default_mode="eager")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E9")
 def test_runs_on_two_devices_are_not_compared(tmp_path):
     (tmp_path / "other.py").write_text(ELSEWHERE)
@@ -248,7 +249,7 @@ def plain(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", [
-    fault(name.split()[0], name, slow=name not in ("E14 ascii", "E15"))
+    fault(name.split()[0], name, slow=name != "E14 ascii")
     for name in ODD])
 def test_odd_surroundings_change_nothing(plain, tmp_path, kind):
     out = tmp_path / "ü"

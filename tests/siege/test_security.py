@@ -36,6 +36,7 @@ class Gadget:
 
 
 @needs_mnist
+@pytest.mark.slow
 @pytest.mark.fault("X1")
 def test_a_pickle_in_the_place_of_any_file_is_never_run(
         server, finished, tmp_path):
