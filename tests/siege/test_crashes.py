@@ -24,28 +24,46 @@ SWEEP = {
              "--batch-sizes", 64, 65)}
 LONGEST = {"stub": 3.0, "pair": 9.0}  # seconds that a sweep takes, about
 
-# In every process: what is started is noted, and with MLP_SLOW=N the N-th
-# fsync or rename lasts so long that whoever does it is killed inside it.
+# In every process: where a file is written, pause() is called before each
+# fsync and rename, and after a file was made, when it is still empty.
+PAUSES = """
+import builtins
+opens = os.open, builtins.open
+def paused(function):
+    return lambda *arguments: (pause(), function(*arguments))[1]
+def os_open(path, flags, *more, **named):
+    handle = opens[0](path, flags, *more, **named)
+    if flags & os.O_EXCL:
+        pause()
+    return handle
+def open_(file, mode="r", *more, **named):  # not what write_atomic calls
+    handle = opens[1](file, mode, *more, **named)
+    if "w" in mode and str(file).endswith((
+            ".json", ".csv", ".md", ".npz", ".png", ".svg")):
+        pause()
+    return handle
+os.fsync, os.replace = paused(os.fsync), paused(os.replace)
+os.open, builtins.open = os_open, open_
+"""
+
+# What is started is noted, and with MLP_SLOW=N the N-th pause lasts so long
+# that whoever writes is killed inside it.
 WRITES = """
 import json, time
 def note(name, *values):
-    handle = os.open(os.path.join(os.environ["MLP_NOTES"], name),
-                     os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    handle = opens[0](os.path.join(os.environ["MLP_NOTES"], name),
+                      os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(handle, (json.dumps(values) + chr(10)).encode())
     os.close(handle)
-def slowed(function):
-    def call(*arguments):
-        path = os.path.join(os.environ["MLP_NOTES"], "writes")
+def pause():
+    if "MLP_NOTES" in os.environ:
         note("writes", os.getpid())
-        with open(path) as file:
+        with open(os.path.join(os.environ["MLP_NOTES"], "writes")) as file:
             count = len(file.readlines())
         if str(count) == os.environ.get("MLP_SLOW"):
             note("inside", os.getpid())
             time.sleep(600)
-        return function(*arguments)
-    return call
 if "MLP_NOTES" in os.environ:
-    os.fsync, os.replace = slowed(os.fsync), slowed(os.replace)
     if "child.py" in sys.argv[0] and any("--json=" in a for a in sys.argv):
         note("started", sys.argv[3:])
 """
@@ -58,10 +76,10 @@ class Havoc:
         self.kind, self.flags = kind, SWEEP[kind]
         self.random, self.folder = random.Random(seed), tmp_path
         self.plain, self.figures = tmp_path / "plain", tmp_path / "figures"
-        for folder, text in ((self.plain, runs.NO_FIGURES + WRITES),
-                             (self.figures, "import os, sys\n" + WRITES)):
+        for folder, text in ((self.plain, runs.NO_FIGURES),
+                             (self.figures, "import os, sys\n")):
             folder.mkdir()
-            (folder / "sitecustomize.py").write_text(text)
+            (folder / "sitecustomize.py").write_text(text + PAUSES + WRITES)
         self.kills = dict.fromkeys(("parent", "child", "both"), 0)
         self.inside = self.sweeps = self.lost = self.partial = 0
         self.twice = self.alive = self.number = 0
@@ -104,9 +122,9 @@ class Havoc:
             runs.records(out) if (out / "runs").exists() else {}).items()
             if r["status"] == "ok" for path in [out / "runs" / name]}
         targets = self.random.choice(list(self.kills))
-        # The tables are 12 fsyncs and renames, each record twice 3 more.
+        # A write has four pauses: four tables, each record twice.
         slow = self.random.randint(
-            1, 12 + 6 * (4 - len(finished))) if inside else None
+            1, 16 + 8 * (4 - len(finished))) if inside else None
         process, notes = self.start(out, slow)
         if inside:
             (notes / "inside").touch()
@@ -245,8 +263,8 @@ class Watcher(threading.Thread):
 
 SLOW_WRITES = """
 import time
-plain_fsync = os.fsync
-os.fsync = lambda handle: (time.sleep(0.05), plain_fsync(handle))[1]
+def pause():
+    time.sleep(0.02)
 """
 
 
@@ -258,7 +276,7 @@ def test_at_any_instant_every_file_is_whole(tmp_path, record_property, sizes):
     out = tmp_path / "out"
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(
-        "import os\n" + SLOW_WRITES)
+        "import os\n" + PAUSES + SLOW_WRITES)
     with Watcher(out) as watcher:
         for n in range(1, len(sizes) + 1, max(1, len(sizes) // 6)):
             done = runs.compare(out, "--batch-sizes", *sizes[:n], env={
