@@ -128,9 +128,11 @@ def _outcome(main, prog):
         code = FAILED
     except Exception as error:
         code = FAILED
-        _explain(prog, f"unexpected {type(error).__name__}: {error}. "
-                       "Set MLP_DEBUG=1 for the traceback" if not _asked else
-                 f"stopped by {signal.Signals(_asked[0]).name}")
+        if _asked:
+            warn(prog, f"stopped by {signal.Signals(_asked[0]).name}")
+        else:
+            _explain(prog, f"unexpected {type(error).__name__}: {error}. "
+                           "Set MLP_DEBUG=1 for the traceback")
     return code
 
 

@@ -68,8 +68,8 @@ def test_native_code_that_makes_an_error_of_its_own_of_the_signal(tmp_path):
 import time
 from bench import cli
 def main():
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except BaseException as error:
         raise ImportError("initialization failed") from error
@@ -82,4 +82,4 @@ cli.guard(main, "program.py")
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=5)
     assert process.returncode == 143
-    assert said == "program.py: error: stopped by SIGTERM\n"
+    assert said == "program.py: stopped by SIGTERM\n"
