@@ -19,7 +19,7 @@ endif
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
-.PHONY: all quick certify audit aa test diff clean help
+.PHONY: all quick certify audit aa test siege diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
 	$(PY) compare.py --dataset auto $(ARGS)
@@ -42,7 +42,10 @@ test: $(READY)  ## sanity checks, then the long tests
 	  else echo "make test needs pytest: $(PY) -m pip install pytest"; \
 	  exit 4; fi; }
 	$(PY) test_mlp.py
-	$(PY) -m pytest -q -p no:cacheprovider tests
+	$(PY) -m pytest -q -p no:cacheprovider -m "not slow" tests
+
+siege: $(READY)  ## inject every fault of docs/reliability.md, and write it
+	$(PY) -m pytest -q -p no:cacheprovider --siege tests
 
 diff:  ## the two scripts in two columns, 162 wide
 	@diff --side-by-side --width=162 --expand-tabs mlp_jax.py mlp_torch.py \

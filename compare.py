@@ -41,7 +41,7 @@ FULL = {"points": POINTS, "batch_sizes": [64, 256, 1024], "seeds": [0, 1, 2],
 
 def arguments(argv=None):
     """The command line -> namespace; Fault 2 on nonsense."""
-    parser = cli.Parser(prog=PROG, description=__doc__.splitlines()[0])
+    parser = cli.Parser(prog=PROG, description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--quick", action="store_true",
         help="one seed, two epochs, two batch sizes, the cheap rungs")
@@ -64,8 +64,8 @@ def arguments(argv=None):
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",
         help="another script that keeps the contract; may be repeated")
-    add("--out", default="results", metavar="DIR", help=" ")
-    add("--timeout", type=cli.positive, default=1800.0, metavar="S",
+    add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
+    add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds of wall clock for one run")
     flags.add_settings(parser, datasets=("mnist", "digits", "auto"))
     args, args.chosen = recipe.parsed(

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench import cli
-from bench.cli import DATA, Fault
+from bench.cli import DATA, STORAGE, Fault
 from bench.fetch import DEADLINE, fetch, mirror_url
 from bench.record import make_folder, remove_leftovers, write_atomic
 
@@ -108,7 +108,9 @@ def read_cached(path, file):
     try:
         # O_NONBLOCK: opening a FIFO would otherwise wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            raise ValueError("is a link to nothing") from None
         raise
     except OSError as error:
         raise ValueError(f"cannot be opened: {error.strerror}") from error
@@ -134,7 +136,7 @@ def obtain(folder, files=MNIST, mirrors=MIRRORS, deadline=DEADLINE):
         try:
             raws[name] = read_cached(path, file)
             continue
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             cli.warn("data.py", f"{name}.gz is not in {str(folder)!r}: "
                                 "fetching it")
         except ValueError as error:
@@ -144,6 +146,9 @@ def obtain(folder, files=MNIST, mirrors=MIRRORS, deadline=DEADLINE):
                 raise Fault(DATA, f"cannot use {str(path)!r}: it {error}. "
                                   "Remove it and try again") from error
         make_folder(folder)
+        if not os.access(folder, os.W_OK):  # before 10 MB are fetched
+            raise Fault(STORAGE, f"cannot write in: {str(folder)!r}. Put the "
+                                 "files there, or name another --data-dir")
         remove_leftovers(folder)
         packed = fetch(f"{name}.gz", file.gz_bytes, partial(unpack, file=file),
                        mirrors, deadline)
@@ -304,13 +309,14 @@ def default_folder():
 
 
 def main():
-    parser = cli.Parser(prog="data.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", default=default_folder(), metavar="DIR",
+    parser = cli.Parser(prog="data.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data-dir", type=cli.path, metavar="DIR",
+                        default=default_folder(),
                         help="the files are in DIR/mnist")
     parser.add_argument("--mirror", action="append", metavar="URL",
                         type=mirror_url, help="fetch from here instead of the "
                         "built-in mirrors; may be repeated")
-    parser.add_argument("--deadline", type=cli.positive, default=DEADLINE,
+    parser.add_argument("--deadline", type=cli.seconds, default=DEADLINE,
                         metavar="S", help="seconds for each file")
     args = parser.parse_args()
     folder = Path(args.data_dir, "mnist")

@@ -4,6 +4,7 @@ Imported first by everything that has a `main`, so it imports nothing heavy.
 """
 
 import argparse
+import contextlib
 import math
 import os
 import re
@@ -44,11 +45,43 @@ def warn(prog, text):
     """One line for people, on stderr, whatever the terminal can encode."""
     line = f"{prog}: {clean(text)}\n"
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stderr.flush()
+    tell(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def tell(line):
+    """Write on stderr. Where that cannot be (its disk is full, its reader is
+    gone) the rest is dropped: the work and the exit code matter more."""
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def listen(handler):
+    """Have `handler` called at the signals that end a program, but for those
+    that are ignored (nohup stays so) -> {signal: what was called before}."""
+    before = {}
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) not in (signal.SIG_IGN, None):
+            before[signum] = signal.signal(signum, handler)
+    return before
+
+
+def leave(signum, frame):
+    """Handler while nothing is made that had to be cleaned up: ends the
+    process at once, because an exception could be swallowed."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{os.path.basename(sys.argv[0])}: stopped by "
+                    f"{signal.Signals(signum).name}\n".encode())
+    os._exit(128 + signum)
+
+
+_asked = []  # the signals that came
 
 
 def _stop(signum, frame):
+    _asked.append(signum)
     raise Stopped(signum)
 
 
@@ -58,9 +91,30 @@ def guard(main, prog):
     A Fault becomes one line and its code, a signal 128 + its number, anything
     unforeseen one line and 1. MLP_DEBUG=1 adds the traceback.
     """
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup stays so
-            signal.signal(signum, _stop)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: a file must not take its place
+            setattr(sys, name, open(os.devnull, "r+"))
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it
+    listen(_stop)
+    try:
+        code = _outcome(main, prog)
+    except Stopped as again:  # a second Ctrl-C while the last line prints
+        code = again.code
+    if _asked:  # also where native code made an error of its own of Stopped
+        code = 128 + _asked[0]
+    listen(signal.SIG_DFL)  # nothing is left to clean up: the next one kills
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # Python would try again and end with code 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if (code or 0) > 128:  # jax stopped as it compiles crashes at shutdown
+        os._exit(code)
+    sys.exit(code)
+
+
+def _outcome(main, prog):
+    """Exit code of `main()`; says in one line what was not as it should."""
     try:
         code = main()
         sys.stdout.flush()
@@ -71,13 +125,15 @@ def guard(main, prog):
         code = stopped.code
         warn(prog, f"stopped by {stopped}")
     except BrokenPipeError:  # `program | head`: the reader went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     except Exception as error:
         code = FAILED
-        _explain(prog, f"unexpected {type(error).__name__}: {error}. "
-                       "Set MLP_DEBUG=1 for the traceback")
-    sys.exit(code)
+        if _asked:
+            warn(prog, f"stopped by {signal.Signals(_asked[0]).name}")
+        else:
+            _explain(prog, f"unexpected {type(error).__name__}: {error}. "
+                           "Set MLP_DEBUG=1 for the traceback")
+    return code
 
 
 def _explain(prog, reason):
@@ -96,6 +152,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             allow_abbrev=False,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+
+    def parse_args(self, args=None, namespace=None):
+        for text in sys.argv[1:] if args is None else args:
+            if text.endswith("=--"):  # argparse would take it for no value
+                self.error(f"argument {text[:-3]}: '--' is not a value")
+        return super().parse_args(args, namespace)
 
     def error(self, message):
         raise Fault(USAGE, f"{message}. See {self.prog} --help")
@@ -126,6 +188,26 @@ def positive(text):
         raise argparse.ArgumentTypeError(
             f"{clean(text)!r} is not a finite number above 0")
     return value
+
+
+def seconds(text):
+    """Argument type: a time limit. Beyond about 9e9 s Python cannot wait."""
+    value = positive(text)
+    if value > 1e9:
+        raise argparse.ArgumentTypeError(f"{clean(text)!r} is above 1e9")
+    return value
+
+
+def path(text):
+    """Argument type: a path that a file system can hold. Which of them exist
+    and can be written is found out later: that is exit 5, not a typo."""
+    names = os.fsencode(text).split(b"/")
+    if not text or "\0" in text or max(map(len, names)) > 255 or (
+            len(os.fsencode(text)) > 4095):
+        raise argparse.ArgumentTypeError(
+            f"{clean(text, 80)!r} is no path: it is empty, holds a zero byte "
+            "or is longer than 4095 bytes, a name in it than 255")
+    return text
 
 
 seed = whole(0, SEED_LIMIT - 1)

@@ -19,6 +19,7 @@ final weights as NumPy arrays.
 import contextlib
 import hashlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,11 +45,10 @@ def importing(package):
     """Around a script's import of its framework: whatever goes wrong there
     (missing, a shared library lost, wrong CUDA) is exit 4 and one line."""
     prog = os.path.basename(sys.argv[0])
+    before = cli.listen(cli.leave)
     try:
         yield
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if os.environ.get("MLP_DEBUG") == "1":
             raise
         cli.warn(prog, f"error: cannot import {package}: "
@@ -56,6 +56,9 @@ def importing(package):
                        f"{sys.executable} -m pip install "
                        f"{INSTALL.get(package, package)}")
         sys.exit(ENVIRONMENT)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 # -------------------------------------------------------------------- run
@@ -99,8 +102,7 @@ class Run:
 
     def say(self, line):
         if not self.args.quiet:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            cli.tell(line + "\n")
 
     def describe(self, versions, platform, device, threads, fence, to_host,
                  compiled, memory):

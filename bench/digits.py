@@ -231,7 +231,7 @@ def load(folder=FOLDER):
 
 
 def main():
-    cli.Parser(prog="digits.py", description=__doc__.splitlines()[0]
+    cli.Parser(prog="digits.py", description=(__doc__ or "").partition("\n")[0]
                ).parse_args()
     for name, array in load().items():
         print(f"{name:13} {array.dtype} {array.shape}")

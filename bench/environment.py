@@ -112,9 +112,11 @@ def find_device(find, wanted):
     try:
         return find()
     except Exception as error:
+        chosen = os.environ.get("JAX_PLATFORMS")  # may fail without a word
         raise Fault(ENVIRONMENT, f"argument --device: {wanted}: "
-                                 f"{type(error).__name__}: {error}. Choose "
-                                 "--device cpu, or repair the driver"
+                    f"{type(error).__name__}: {error}. Choose --device cpu, "
+                    "or repair the driver" + (
+                        f" (JAX_PLATFORMS is {chosen!r})" if chosen else "")
                     ) from error
 
 

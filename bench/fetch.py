@@ -8,6 +8,7 @@ the caller's verification.
 
 import argparse
 import http.client
+import re
 import threading
 import time
 import urllib.error
@@ -133,7 +134,7 @@ def _masked(url):
 
 def mirror_url(text):
     """Argument type: an http or https address."""
-    if not text.lower().startswith(("http://", "https://")):
+    if not re.match("https?://[^/]", text.lower()):
         raise argparse.ArgumentTypeError(
             f"{clean(text)!r} is not an http:// or https:// address")
     return text

@@ -18,7 +18,7 @@ def add_settings(parser, datasets=("mnist", "digits")):
     add = parser.add_argument
     add("--dataset", choices=datasets, default="mnist",
         help="digits are generated, never downloaded")
-    add("--data-dir", metavar="DIR", default=data.default_folder(),
+    add("--data-dir", type=cli.path, metavar="DIR", default=data.default_folder(),
         help="holds mnist/*.gz; default: $MLP_DATA_DIR, else data/")
     add("--split", choices=("standard", "pooled"), default="standard",
         help="50,000/10,000 + official test, or 80/10/10 of all 70,000")
@@ -64,9 +64,10 @@ def parse(script, modes, default_mode, argv=None):
     add("--mode", choices=modes, default=default_mode, help="the rung")
     add("--feed", choices=("device", "host"), default="device",
         help="data resident on the device, or cut on the host every step")
-    add("--init", metavar="FILE", help="read initial weights (.npz)")
-    add("--save", metavar="FILE", help="write final weights (.npz)")
-    add("--json", metavar="FILE", help="write the record; - is stdout")
+    add("--init", type=cli.path, metavar="FILE", help="read initial weights (.npz)")
+    add("--save", type=cli.path, metavar="FILE", help="write final weights (.npz)")
+    add("--json", type=cli.path, metavar="FILE",
+        help="write the record; - is stdout")
     add("--quiet", action="store_true", help="no lines while training")
     args = parser.parse_args(argv)
     check_settings(args, [args.batch_size])

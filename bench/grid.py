@@ -28,6 +28,7 @@ PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
 # The modules of bench/ that run inside a child and so decide its numbers.
 SHARED = ("contender", "environment", "flags", "weights", "launch", "child")
+ENOUGH = 3              # runs of a point that fail alike before it is given up
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
 
@@ -49,9 +50,11 @@ def find_data(dataset, data_dir):
                 raise
             warn("compare.py", f"{fault} -- GOING ON WITH GENERATED DIGITS, "
                                "which are not MNIST")
-    # In a process of its own, for its memory.
-    code = subprocess.run([sys.executable, str(ROOT / "bench" / "digits.py")],
-                          stdout=subprocess.DEVNULL).returncode
+    # In a process of its own, for its memory, that ends when this one does.
+    code = subprocess.run(
+        [sys.executable, str(launch.CHILD), str(os.getpid()), "all",
+         str(ROOT / "bench" / "digits.py")],
+        stdout=subprocess.DEVNULL).returncode
     if code:
         raise Fault(code if 0 < code < 128 else DATA,
                     "the digits could not be generated")
@@ -72,7 +75,9 @@ class Grid:
         self.own, self.steps = own or {}, steps
         self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
         self.runs, self.init = self.out / "runs", self.out / "init"
-        self.weights, self.codes = {}, {}
+        self.weights, self.codes, self.orders = {}, {}, {}
+        self.lacking = {}  # point: why it cannot run here
+        self.alike = {}  # point: the reasons of its latest runs, if all failed
 
     # ------------------------------------------------------------- folder
 
@@ -82,25 +87,29 @@ class Grid:
         cannot be written. The lock dies with the process: none goes stale."""
         for folder in (self.out, self.runs, self.init):
             record.make_folder(folder)
-        try:
-            lock = open(self.out / ".lock", "a+")
+        try:  # O_NOFOLLOW: what a planted link points to is not ours
+            lock = os.open(self.out / ".lock",
+                           os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise Fault(STORAGE, f"cannot write in: {str(self.out)!r}: "
                         f"{error.strerror}. Choose another --out") from error
-        with lock:
+        try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                lock.seek(0)
+                holder = clean(os.read(lock, 20).decode("ascii", "replace"))
                 raise Fault(STORAGE, f"{str(self.out)!r} is in use by process "
-                            f"{clean(lock.read()) or 'unknown'}. Wait for it, "
-                            "or choose another --out") from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            for folder in (self.out, self.runs, self.init):
+                            f"{holder or 'unknown'}. Wait for it, or choose "
+                            "another --out") from error
+            with contextlib.suppress(OSError):  # the number is only told
+                os.ftruncate(lock, 0)
+                os.write(lock, str(os.getpid()).encode())
+            for folder in (self.out, self.runs, self.init,
+                           self.out / "figures"):
                 record.remove_leftovers(folder)
             yield
+        finally:
+            os.close(lock)
 
     # ------------------------------------------------------------ identity
 
@@ -133,9 +142,13 @@ class Grid:
             if self.scripts[name] not in SCRIPTS.values():
                 files += SCRIPTS.values()  # what it may have imported
             packages = PACKAGES.get(name, sum(PACKAGES.values(), ()))
+            try:
+                texts = [path.read_bytes() for path in files]
+            except OSError as error:
+                raise Fault(ENVIRONMENT, f"cannot read: {error.filename!r}: "
+                            f"{error.strerror}. Restore it") from error
             self.codes[name] = {
-                "files": [hashlib.sha256(path.read_bytes()).hexdigest()
-                          for path in files],
+                "files": [hashlib.sha256(text).hexdigest() for text in texts],
                 "versions": [_version(package) for package in packages],
                 "python": platform.python_version(),
                 "variables": environment.describe()["variables"],
@@ -166,11 +179,14 @@ class Grid:
 
     # ------------------------------------------------------------- weights
 
+    def sizes(self):
+        """Widths of all layers."""
+        return [data.PIXELS, *self.settings["hidden"], data.CLASSES]
+
     def find_weights(self, points, seeds):
         """The initial weights of every seed, the same for all contenders:
         made once, by the first point that can. Fault 4 when none can."""
-        sizes = [data.PIXELS, *self.settings["hidden"], data.CLASSES]
-        reasons = {}
+        sizes, reasons = self.sizes(), self.lacking
         for point in sorted(points, key=lambda point: not self.shares_weights(
                 point.contender)):
             stem = (f"{point.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
@@ -198,24 +214,25 @@ class Grid:
         try:
             reasons = {}
             for point in points:
-                target.unlink(missing_ok=True)
-                reasons[point] = self._make(point, 0, target)
+                reasons[point] = (self.lacking.get(point)
+                                  or self._make(point, 0, target))
             return reasons
         finally:
             target.unlink(missing_ok=True)
 
     def _make(self, point, seed, target):
         """Have the script write its initial weights -> None or the reason."""
+        with contextlib.suppress(OSError):  # what lies there does not count
+            target.unlink()
         arguments = self._arguments(
-            Job(point, 1, seed, 0), "--epochs", "0", "--save", target)
+            Job(point, 1, seed, 0), "--epochs=0", f"--save={target}")
         status, ending = self._launch(point, arguments,
                                       min(self.timeout, PROBE_TIMEOUT))
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
-        how = ending["signal"] or (
-            "no answer in time" if status == "timeout"
-            else f"exit {ending['code']}")
+        how = "no answer in time" if status == "timeout" else (
+            ending["signal"] or f"exit {ending['code']}")
         return f"{tail} ({how})"
 
     # ---------------------------------------------------------------- runs
@@ -229,6 +246,13 @@ class Grid:
         try:
             found = record.read(path)
             self._compare(found, job)
+            if (found.get("contender"), found.get("repeat")) != (
+                    job.point.contender, job.repeat):
+                raise record.BadRecord("contender or repeat: not those of "
+                                       "the name of the file")
+        except record.NewerRecord as error:
+            raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
+                        "program, or choose another --out") from error
         except record.BadRecord as error:
             warn("compare.py", f"warning: {path.name}: {error}; set aside as "
                                "*.bad and run again")
@@ -243,27 +267,54 @@ class Grid:
                 raise record.BadRecord(
                     f"config.{key}: {found['config'].get(key)!r} is not the "
                     f"{wanted!r} that was asked for")
-        if found["status"] == "ok" and self.shares_weights(
-                job.point.contender) and (
-                found.get("init_sha256") != self.weights[job.seed][1]):
-            raise record.BadRecord("init_sha256: not the weights given")
+        if found["status"] != "ok":
+            return
+        for key, wanted in self._facts(job).items():
+            if found.get(key) != wanted:
+                raise record.BadRecord(f"{key}: {found.get(key)!r} is not "
+                                       f"{wanted!r}, as in all other runs")
+
+    def _facts(self, job):
+        """What is the same for all contenders, or it is no comparison."""
+        sizes, n = self.sizes(), self.size()
+        key = job.batch_size, job.seed
+        if key not in self.orders:
+            orders = hashlib.sha256()
+            for epoch in range(self.config(job)["epochs"]):
+                orders.update(data.batch_order(n, *key, epoch).tobytes())
+            self.orders[key] = orders.hexdigest()
+        shared = {"init_sha256": self.weights[job.seed][1]} if (
+            self.shares_weights(job.point.contender)) else {}
+        return {**shared, "order_sha256": self.orders[key],
+                "steps_per_epoch": n // job.batch_size,
+                "samples_per_epoch": n - n % job.batch_size,
+                "parameters": sum((i + 1) * o
+                                  for i, o in zip(sizes, sizes[1:]))}
 
     def run(self, job, block, reason=None):
         """Run one job and publish its record -> the record. With a reason,
         the point is unavailable and no process is started."""
         path, temporary = self.path(job), self.temporary()
+        alike = self.alike.setdefault(job.point, [])
+        if reason is None and len(alike) >= ENOUGH:
+            reason = f"{len(alike)} runs failed alike: {alike[0]}"
         nonce = uuid.uuid4().hex
         ending = {"code": None, "signal": None, "tail": [reason or ""]}
         status, found = "unavailable", None
         if reason is None:
             arguments = self._arguments(
-                job, "--epochs", self.config(job)["epochs"], "--json",
-                temporary, *(["--init", self.weights[job.seed][0]]
-                             if self.shares_weights(job.point.contender)
-                             else []))
+                job, f"--epochs={self.config(job)['epochs']}",
+                f"--json={temporary}",
+                *([f"--init={self.weights[job.seed][0]}"]
+                  if self.shares_weights(job.point.contender) else []))
             started = time.time()
             status, ending = self._launch(job.point, arguments, self.timeout,
                                           nonce)
+            last = "".join(ending["tail"][-1:])
+            if status != "failed" or last not in (alike or [last]):
+                alike.clear()
+            if status == "failed":
+                alike.append(last)
         if status in ("ok", "diverged"):
             try:
                 found = record.read(temporary)
@@ -297,8 +348,13 @@ class Grid:
         return [str(flag) for flag in flags]
 
     def _launch(self, point, arguments, timeout, nonce=""):
-        return launch.run(self.scripts[point.contender], arguments, self.cpus,
-                          timeout, nonce, self.temporary)
+        status, ending = launch.run(self.scripts[point.contender], arguments,
+                                    self.cpus, timeout, nonce, self.temporary)
+        if ending["code"] == STORAGE:  # it would fail all that follow, too
+            raise Fault(STORAGE, (ending["tail"] or [
+                f"cannot write in: {str(self.out)!r}, not even the reason: "
+                "the disk is full, or a limit on files"])[-1])
+        return status, ending
 
     def temporary(self):
         """A name in the output folder that is never read back."""

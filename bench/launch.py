@@ -19,7 +19,9 @@ from bench.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean
 
 CHILD = Path(__file__).resolve().parent / "child.py"
 LOG_LIMIT = 16 * 2**20  # bytes of output after which a child is stopped
+PAUSED = "paused"       # not a state of a record: the run starts again
 GRACE = 5               # seconds between asking a child to end and ending it
+POLL = 0.5              # seconds between two looks at a child
 
 
 def run(script, arguments, cpus, timeout, nonce, temporary):
@@ -41,9 +43,16 @@ def run(script, arguments, cpus, timeout, nonce, temporary):
             surroundings.update(TMPDIR=str(cache.resolve()),
                                 TORCHINDUCTOR_CACHE_DIR=str(
                                     cache.resolve() / "inductor"))
-        with open(log, "wb") as output:
-            status, code = _wait(command, surroundings, output, timeout)
+        status = PAUSED
+        while status == PAUSED:
+            with open(log, "wb") as output:
+                status, code = _wait(command, surroundings, output, timeout)
         ending = _ending(code, log)
+        if status or ending["signal"] == "SIGKILL":
+            ending["tail"].append({
+                "timeout": f"no end within {timeout:g} s: stopped",
+                "failed": f"more than {LOG_LIMIT} bytes of output: stopped",
+                None: "SIGKILL from outside: out of memory?"}[status])
     except OSError as error:
         if error.filename and not log.parent.is_dir():
             raise Fault(STORAGE, f"{str(log.parent)!r} is gone. Start again "
@@ -58,24 +67,40 @@ def run(script, arguments, cpus, timeout, nonce, temporary):
 
 
 def _wait(command, surroundings, output, timeout):
-    """-> ('timeout' or 'failed' if it had to be stopped, exit code)."""
+    """-> ('timeout', 'failed' or PAUSED if it had to be stopped, exit code).
+
+    At Ctrl-Z the run under way is ended, because a pause makes its timing
+    void, and then this process stops; continued, it starts the run again.
+    """
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         env=surroundings, start_new_session=True)
     end = time.monotonic() + timeout
-    status = None
+    status, asked = None, []
+    before = signal.signal(signal.SIGTSTP, lambda *_: asked.append(True))
     try:
         while status is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(min(0.5, max(0.01, end - time.monotonic())))
+                child.wait(min(POLL, max(0.01, end - time.monotonic())))
                 break
             if time.monotonic() >= end:
                 status = "timeout"
             elif os.fstat(output.fileno()).st_size > LOG_LIMIT:
                 status = "failed"
+            elif asked or _was_paused(child):
+                status = PAUSED
     finally:
         _stop_group(child)
+        signal.signal(signal.SIGTSTP, before)
+    if asked:
+        os.kill(os.getpid(), signal.SIGSTOP)
     return status, child.returncode
+
+
+def _was_paused(child):
+    """Whether someone has stopped and continued the child itself."""
+    return hasattr(os, "waitid") and os.waitid(
+        os.P_PID, child.pid, os.WCONTINUED | os.WNOHANG) is not None
 
 
 def _stop_group(child):

@@ -88,7 +88,11 @@ def _alive(pid):
         return False
     except (PermissionError, OverflowError):
         pass
-    return True
+    try:  # killed, but not waited for yet: a zombie owns nothing
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+        return state.split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return True
 
 
 def dumps(record):
@@ -102,12 +106,17 @@ def dumps(record):
 # What the tables and figures read, beside the numbers checked one by one.
 REQUIRED = {
     "environment": ("device_kind", "device_name", "cpu_model", "cores"),
-    "dataset": ("name", "sizes"), "timing": (), "steps": (), "final": (),
+    "dataset": ("name", "sizes"), "timing": ("compile_s", "steady_epoch_s"),
+    "steps": (), "final": (),
     "memory": ("host_peak_bytes", "device_peak_bytes")}
 
 
 class BadRecord(ValueError):
     """A record that cannot be believed; the text names the field."""
+
+
+class NewerRecord(BadRecord):
+    """A record of a later version of this program: to be left alone."""
 
 
 def read(path):
@@ -175,11 +184,13 @@ def _fail(field, value, wanted):
 def _number(field, value, low=0.0, high=math.inf, optional=False):
     if value is None and optional:
         return
-    # The bounds first: isfinite raises on an integer beyond all floats.
+    # The bounds first: isfinite raises on an integer beyond all floats, and
+    # NumPy has no number type for one beyond 64 bits.
     if (isinstance(value, bool) or not isinstance(value, (int, float))
-            or not (low <= value <= min(high, 1e300)
-                    and math.isfinite(value))):
-        _fail(field, value, f"a number from {low} to {high}")
+            or not (low <= value <= min(high, 1e300) and math.isfinite(value)
+                    and (isinstance(value, float) or value < 2**63))):
+        _fail(field, value, f"a number from {low:g} " + (
+            f"to {high:g}" if high < math.inf else "up"))
 
 
 def check(record):
@@ -187,8 +198,11 @@ def check(record):
     one entry per epoch, one loss and one accuracy per step."""
     if not isinstance(record, dict):
         _fail("record", type(record).__name__, "an object")
-    if record.get("schema") != SCHEMA:
-        _fail("schema", record.get("schema"), f"{SCHEMA} (other version?)")
+    schema = record.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerRecord(f"schema: {schema} is later than {SCHEMA}")
+    if schema != SCHEMA:
+        _fail("schema", schema, f"{SCHEMA}")
     if record.get("status") not in STATES:
         _fail("status", record.get("status"), "a known state")
     for field in ("script", "framework", "nonce"):
@@ -200,8 +214,10 @@ def check(record):
         ending = record.get("exit")
         if not isinstance(ending, dict) or not {
                 "code", "signal", "tail"} <= ending.keys() or not isinstance(
-                ending["tail"], list):
-            _fail("exit", ending, "an object with code, signal and tail")
+                ending["tail"], list) or not all(
+                isinstance(line, str) for line in ending["tail"]):
+            _fail("exit", ending, "an object with code, signal and tail, a "
+                                  "list of lines")
         return
     for field, keys in REQUIRED.items():
         if not isinstance(record.get(field), dict):
@@ -223,6 +239,13 @@ def check(record):
     _number("timing.evaluate_s", timing.get("evaluate_s"))
     if not isinstance(config.get("hidden"), list):
         _fail("config.hidden", config.get("hidden"), "a list")
+    for key in ("device_kind", "device_name", "cpu_model"):
+        if not isinstance(value := record["environment"][key], str):
+            _fail(f"environment.{key}", value, "a string")
+    if record["dataset"]["name"] != config.get("dataset"):
+        _fail("dataset.name", record["dataset"]["name"], "that of config")
+    for field in ("host_peak_bytes", "device_peak_bytes"):
+        _number(f"memory.{field}", record["memory"][field], optional=True)
     for field in ("batch_size", "epochs"):
         _number(f"config.{field}", config.get(field), 1)
     for field in ("parameters", "steps_per_epoch", "samples_per_epoch"):
@@ -233,9 +256,12 @@ def check(record):
             _fail(field, value, f"a list of {config['epochs']} entries")
     for value in seconds:
         _number("timing.epoch_s", value, 1e-9)
-    for field in ("compile_s", "steady_epoch_s", "trace_s", "lower_s"):
+    for field in ("compile_s", "trace_s", "lower_s"):
         _number(f"timing.{field}", timing.get(field), optional=True)
-    for field in ("first_epoch_s", "import_s", "data_s", "total_s"):
+    _number("timing.steady_epoch_s", timing["steady_epoch_s"], 1e-9,
+            optional=True)
+    _number("timing.first_epoch_s", timing.get("first_epoch_s"), 1e-9)
+    for field in ("import_s", "data_s", "total_s"):
         _number(f"timing.{field}", timing.get(field))
     for entry in epochs:
         if not isinstance(entry, dict):

@@ -37,9 +37,10 @@ STAMP = ".drawn"  # in figures/: what they were drawn from
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for file in TABLES:
-        if os.path.isdir(path := os.path.join(out, file)):
-            raise Fault(STORAGE, f"cannot write: {path!r}: is a folder. "
+    for path in (*(Path(out, name) for name in TABLES),
+                 *Path(out, "figures").glob("*.[ps][nv]g")):
+        if path.is_dir():
+            raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
                                  "Remove it or choose another --out")
     make_folder(Path(out, "figures"))
 

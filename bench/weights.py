@@ -31,6 +31,8 @@ def read_weights(path, sizes):
             if len(file.files) != 2 * len(shapes):
                 raise ValueError(f"{len(file.files)} arrays, "
                                  f"expected {2 * len(shapes)}")
+    except MemoryError:
+        raise
     except Exception as error:  # zip, pickle and header faults of all kinds
         raise Fault(USAGE, f"argument --init: {path!r}: {error}. Expected "
                            "weights written by --save") from error

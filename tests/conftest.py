@@ -3,6 +3,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent),
                 str(Path(__file__).resolve().parent)]
 
@@ -10,3 +12,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent),
 # compiled must not make a test pass, and headers are precompiled once.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
                       tempfile.mkdtemp(prefix="mlp-tests-"))
+
+# Helpers that assert must do so under `python -O`, too.
+pytest.register_assert_rewrite("common", "siege.tools")
+
+# Marks, the option --siege and the table of faults.
+pytest_plugins = ["siege.ledger"]

@@ -210,6 +210,7 @@ def test_storage_faults(tmp_path):
     assert done.returncode == 5 and "results.csv" in done.stderr
 
 
+@pytest.mark.fault("M1", "M2")
 @pytest.mark.parametrize("script", ["mlp_jax.py", "mlp_torch.py"])
 def test_scripts_end_as_promised(script, tmp_path):
     path = tmp_path / "r.json"
