@@ -24,7 +24,7 @@ ARGS ?=
 all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
 	$(PY) compare.py --dataset auto $(ARGS)
 
-quick: $(READY)  ## the same in about a minute: 6 runs of two epochs
+quick: $(READY)  ## the same in two minutes: 6 runs of two epochs
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
 certify: $(READY)  ## prove that every rung and feed computes the same (5 min)

@@ -39,8 +39,8 @@ FULL = {"points": POINTS, "batch_sizes": [64, 256, 1024], "seeds": [0, 1, 2],
         "epochs": 10}
 
 
-def arguments(argv=None):
-    """The command line -> namespace; Fault 2 on nonsense."""
+def make_parser():
+    """Every option of this program."""
     parser = cli.Parser(prog=PROG, description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--quick", action="store_true",
@@ -68,8 +68,13 @@ def arguments(argv=None):
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds of wall clock for one run")
     flags.add_settings(parser, datasets=("mnist", "digits", "auto"))
+    return parser
+
+
+def arguments(argv=None):
+    """The command line -> namespace; Fault 2 on nonsense."""
     args, args.chosen = recipe.parsed(
-        parser, sys.argv[1:] if argv is None else argv)
+        make_parser(), sys.argv[1:] if argv is None else argv)
     if args.only == "certify" and args.points is None:
         args.points = plan.EVERY_POINT
     for name, value in (QUICK if args.quick else FULL).items():

@@ -1,30 +1,11 @@
 """Is this comparison fair? One verdict per rule, in words.
 
-Rules across records: what must be equal between the runs of one batch size
-and seed, or the ratio of their times would be about something else. Rules
-within a record: what a true one cannot break, so that a wrong clock, an epoch
-of one step or a recompilation is found by arithmetic. An unfair comparison
-gets no ratio and no joint figure.
+Here are the rules across records: what must be equal between runs, or the
+ratio of their times would be about something else. What a true record cannot
+break is in rules.py. An unfair comparison gets no ratio and no joint figure.
 """
 
-import math
-from typing import NamedTuple
-
-import numpy as np
-
-FAIR, WARNING, UNFAIR, UNKNOWN = "fair", "warning", "UNFAIR", "not measured"
-# What a short product reaches beside other work can be a third of what the
-# machine can do; the errors that this is for are wrong by far more.
-FLOPS_MARGIN = 4
-COMPILED = ("step", "epoch")
-APART = 600  # seconds without a run that end a block's neighbourhood
-
-
-class Verdict(NamedTuple):
-    rule: str
-    level: str
-    words: str
-
+from bench.rules import FAIR, UNFAIR, UNKNOWN, WARNING, Verdict, name, who, within
 
 # ------------------------------------------------------------------ across
 
@@ -77,16 +58,6 @@ SAME = (
 )
 
 
-def _who(r):
-    return r.get("contender", r["framework"])
-
-
-def _name(r):
-    c = r["config"]
-    return (f"{_who(r)} {c['mode']}, batch "
-            f"{c['batch_size']}, seed {c['seed']}")
-
-
 def _across(done, vary):
     for rule, get, scope, variable in SAME:
         groups = {}
@@ -94,7 +65,7 @@ def _across(done, vary):
             groups.setdefault(scope(r), {}).setdefault(_show(get(r)), r)
         values = max(groups.values(), key=len)
         if len(values) > 1:
-            text = " but ".join(f"{value} ({_name(r)})"
+            text = " but ".join(f"{value} ({name(r)})"
                                 for value, r in list(values.items())[:3])
             meant = variable is not None and variable in vary
             yield Verdict(rule, FAIR if meant else UNFAIR, (
@@ -112,12 +83,12 @@ def _residency(done):
     two; but contenders that are compared must share one."""
     rule, groups = "residency of the data", {}
     for r in done:
-        groups.setdefault(_seed(r), {}).setdefault(_who(r), {}).setdefault(
+        groups.setdefault(_seed(r), {}).setdefault(who(r), {}).setdefault(
             r["config"]["feed"], r)
     for feeds in groups.values():
         if not set.intersection(*map(set, feeds.values())):
             return Verdict(rule, UNFAIR, "differs: " + " but ".join(
-                f"{feed} ({_name(r)})" for found in feeds.values()
+                f"{feed} ({name(r)})" for found in feeds.values()
                 for feed, r in found.items()))
     return Verdict(rule, FAIR, "shared by all contenders")
 
@@ -128,210 +99,6 @@ def _show(value):
     return text[:12] if len(text) == 64 else text
 
 
-# ------------------------------------------------------------------ within
-
-def flops_per_sample(hidden):
-    """Floating-point operations of one training sample: a product and a sum
-    per weight forward, as many for its gradient, and as many for the gradient
-    that is passed on, which the first layer need not make."""
-    sizes = [784, *hidden, 10]
-    weights = [i * o for i, o in zip(sizes, sizes[1:])]
-    return 6 * sum(weights) - 2 * weights[0]
-
-
-def _steps(r, _):
-    size, batch = r["dataset"]["sizes"]["train"], r["config"]["batch_size"]
-    if r["steps_per_epoch"] != size // batch:
-        return (f"{r['steps_per_epoch']} steps an epoch, but {size} images at "
-                f"batch {batch} make {size // batch}")
-    if r["samples_per_epoch"] != r["steps_per_epoch"] * batch:
-        return (f"{r['samples_per_epoch']} samples an epoch, but "
-                f"{r['steps_per_epoch']} steps of {batch} are "
-                f"{r['steps_per_epoch'] * batch}")
-
-
-def _parameters(r, _):
-    sizes = [784, *r["config"]["hidden"], 10]
-    count = sum(i * o + o for i, o in zip(sizes, sizes[1:]))
-    if r["parameters"] != count:
-        return f"{r['parameters']} parameters, but the network has {count}"
-
-
-def _flops(r, floor):
-    if floor["device"] != r["environment"]["device_name"]:
-        return None
-    implied = (flops_per_sample(r["config"]["hidden"])
-               * r["samples_per_epoch"] / min(r["timing"]["epoch_s"]))
-    if implied > FLOPS_MARGIN * floor["flops"]:
-        return (f"an epoch of {min(r['timing']['epoch_s']):.3g} s implies "
-                f"{implied / 1e9:.0f} GFLOP/s, but this machine does "
-                f"{floor['flops'] / 1e9:.0f}")
-
-
-def _fence(r, _):
-    seconds, reads = r["timing"]["epoch_s"], r["timing"].get("read_s") or []
-    if len(reads) != len(seconds):
-        return "it is not stated how long reading the losses took"
-    # Losses that lie in an array each are read one by one.
-    each = 0 if r["config"]["mode"] == "epoch" else 1e-4
-    for second, read in zip(seconds, reads):
-        if read > 0.005 + each * r["steps_per_epoch"] + 0.3 * second:
-            return (f"reading the losses of an epoch of {second:.3g} s took "
-                    f"another {read:.3g} s: the clock stopped too early")
-
-
-def _sums(r, _):
-    timing, final = r["timing"], r["final"]["test_accuracy"]
-    seconds, ahead = timing["epoch_s"], timing.get("compile_s")
-    steady = float(np.median(seconds[1:])) if seconds[1:] else None
-    for name, value, wanted in (
-            ("steady_epoch_s", timing["steady_epoch_s"], steady),
-            ("first_epoch_s", timing["first_epoch_s"],
-             (ahead or 0.0) + seconds[0]),
-            ("test_accuracy", final, r["epochs"][-1]["test_accuracy"])):
-        if (value is None) != (wanted is None) or (
-                value is not None and not math.isclose(
-                    value, wanted, rel_tol=1e-6)):
-            return f"{name} is {value}, but the epochs say {wanted}"
-    if (ahead is None) != (r["config"]["mode"] not in COMPILED):
-        return f"compile_s is {ahead} for the rung {r['config']['mode']}"
-
-
-def _clock(r, _):
-    timing, end = r["timing"], 0.0
-    for entry, seconds in zip(r["epochs"], timing["epoch_s"]):
-        if not (entry["start_s"] >= end - 1e-6
-                and entry["end_s"] > entry["start_s"]):
-            return f"epoch {entry['epoch']} begins before another has ended"
-        if abs(entry["end_s"] - entry["start_s"] - seconds) > 1e-3 + (
-                0.01 * seconds):
-            return (f"epoch {entry['epoch']} lasted "
-                    f"{entry['end_s'] - entry['start_s']:.3g} s by its ends "
-                    f"and {seconds:.3g} s by the clock")
-        end = entry["end_s"]
-
-
-def _evaluation(r, _):
-    timing = r["timing"]
-    parts = sum(timing["epoch_s"]) + sum(
-        timing.get(name) or 0 for name in ("import_s", "data_s", "compile_s",
-                                           "to_device_s", "evaluate_s"))
-    if parts > timing["total_s"] * 1.001 + 0.01:
-        return (f"the parts last {parts:.3g} s and the whole "
-                f"{timing['total_s']:.3g} s: something, such as evaluation, is "
-                "counted twice")
-    if not timing.get("evaluate_s"):
-        return "no time for evaluation is stated, so it was not outside"
-
-
-def _compilations(r, _):
-    counts = r.get("compilations") or []
-    if len(counts) != r["config"]["epochs"] + 1:
-        return (f"{len(counts)} counts, expected one before and one for each "
-                f"of {r['config']['epochs']} epochs")
-    known = r["framework"] in ("jax", "torch")  # others may need none
-    if r["config"]["mode"] in COMPILED and (
-            counts[1] or known and counts[0] != 1):
-        return (f"{counts[0]} compilations ahead of the first epoch and "
-                f"{counts[1]} in it, expected 1 and 0: what ran is not what "
-                "was compiled")
-    if any(counts[2:]):
-        epoch = next(n for n, c in enumerate(counts[2:], 2) if c)
-        return f"{counts[epoch]} recompilations in the steady epoch {epoch}"
-
-
-def _memory(r, _):
-    width = 8 if r["config"]["precision"] == "fp64" else 4
-    weights = r["parameters"] * width
-    for place in ("device", "host"):
-        peak = r["memory"].get(f"{place}_peak_bytes")
-        if peak is not None and peak < weights:
-            return (f"{place} peak of {peak} bytes is less than the "
-                    f"{weights} bytes of the weights")
-
-
-def _chance(r, _):
-    n, accuracy = r["dataset"]["sizes"]["test"], r["final"]["test_accuracy"]
-    if abs(accuracy - 0.1) < 3 * math.sqrt(0.1 * 0.9 / n):
-        return f"test accuracy {accuracy:.2%}: it has not learned"
-
-
-# (rule, check, level when broken, what it says otherwise)
-WITHIN = (
-    ("steps are floor(N / B)", _steps, UNFAIR, "every image once an epoch"),
-    ("size of the network", _parameters, UNFAIR, "as the hidden widths say"),
-    ("possible speed", _flops, UNFAIR, "no epoch beats the machine"),
-    ("medians and sums", _sums, UNFAIR, "as the epochs say"),
-    ("the clock waits", _fence, UNFAIR, "nothing was left to wait for"),
-    ("times are in order", _clock, UNFAIR, "positive and monotonic"),
-    ("evaluation outside the clock", _evaluation, UNFAIR, "parts fit the sum"),
-    ("compilations", _compilations, UNFAIR, "as many as there should be"),
-    ("possible memory", _memory, UNFAIR, "not below the weights"),
-    ("better than chance", _chance, WARNING, "every run learned"),
-)
-
-
-def _within(done, floor):
-    for rule, check, level, words in WITHIN:
-        if check is _flops and floor is None:
-            yield Verdict(rule, UNKNOWN, "the machine's speed is not known")
-            continue
-        found = [(r, reason) for r in done if (reason := check(r, floor))]
-        yield Verdict(rule, level, f"{_name(found[0][0])}: {found[0][1]}" + (
-            f" (and {len(found) - 1} more)" if found[1:] else "")
-                      ) if found else Verdict(rule, FAIR, words)
-    yield _cold(done)
-    yield _neighbours(done)
-
-
-def _neighbours(done):
-    """Ratios are taken inside a block because its runs are minutes apart; a
-    comparison that was stopped and resumed, or has grown, may break that."""
-    rule, blocks = "neighbours in time", {}
-    for r in done:
-        if "started_unix_s" in r["timing"]:
-            blocks.setdefault(r.get("block"), []).append(r)
-    for members in blocks.values():
-        members.sort(key=lambda r: r["timing"]["started_unix_s"])
-        for first, second in zip(members, members[1:]):
-            gap = (second["timing"]["started_unix_s"] - first["timing"][
-                "started_unix_s"] - first["timing"]["total_s"])
-            if gap > APART:
-                return Verdict(rule, WARNING, (
-                    f"{_name(second)} began {gap / 60:.0f} minutes after the "
-                    "run before it in its block: drift is not cancelled"))
-    return Verdict(rule, FAIR, "no pause inside a block")
-
-
-def _cold(done):
-    """A cache that was warm but called cold shows in the seconds."""
-    groups = {}
-    for r in done:
-        if r["timing"].get("compile_s"):
-            groups.setdefault((_who(r), r["config"]["mode"],
-                               r["config"]["feed"],
-                               r["config"]["batch_size"]), []).append(r)
-    rule = "cold means cold"
-    verdict = Verdict(rule, FAIR, "compile seconds agree within a point")
-    for members in groups.values():
-        seconds = [r["timing"]["compile_s"] for r in members]
-        middle = float(np.median(seconds))
-        r = members[int(np.argmin(seconds))]
-        if middle < 0.2:  # nothing worth caching
-            continue
-        if r.get("cache") == "cold" and min(seconds) < middle / 3:
-            return Verdict(rule, UNFAIR, (
-                f"{_name(r)}: compiled in {min(seconds):.3g} s where others "
-                f"of this point took {middle:.3g} s, and calls its cache "
-                "cold"))
-        if max(seconds) > 3 * middle:
-            r = members[int(np.argmax(seconds))]
-            verdict = Verdict(rule, WARNING, (
-                f"{_name(r)}: compiled in {max(seconds):.3g} s where most of "
-                f"this point took {middle:.3g} s: was their cache cold?"))
-    return verdict
-
-
 # --------------------------------------------------------------------- all
 
 def audit(records, vary=(), floor=None):
@@ -340,7 +107,7 @@ def audit(records, vary=(), floor=None):
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return [Verdict("runs", UNFAIR, "no run finished")]
-    return [*_across(done, vary), *_within(done, floor)]
+    return [*_across(done, vary), *within(done, floor)]
 
 
 def unfair(verdicts):

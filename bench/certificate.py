@@ -64,7 +64,8 @@ def for_comparison(grid, points, batch_sizes, vary):
     for point in points:
         chosen = {**grid.settings, **grid.own.get(point.contender, {})}
         optimizers[point] = {chosen["optimizer"]: chosen["lr"]}
-    different = {str(value): point for point, value in optimizers.items()}
+    different = {" ".join(f"{name} {lr:g}" for name, lr in chosen.items()):
+                 point for point, chosen in optimizers.items()}
     if len(different) > 1 and not {"optimizer", "lr"} & set(vary):
         return None, "parity NOT PROVED: " + " but ".join(
             f"{point.contender} trains with {value}"
@@ -123,11 +124,15 @@ def load(path):
 def _trace(grid, rows):
     """Run all rows, a process for each contender and precision ->
     {key: {name: array} or the reason why there is none}."""
-    groups = {}
+    groups, traces = {}, {}
+    for row in rows:  # found out when the initial weights were made
+        if reason := grid.lacking.get(Point(*key(row)[:3])):
+            traces[key(row)] = [True, reason]
+    rows = [row for row in rows if key(row) not in traces]
     # float64, the longer, first: two processes run side by side.
     for row in sorted(rows, key=lambda row: row["precision"], reverse=True):
         groups.setdefault((row["contender"], row["precision"]), []).append(row)
-    plan, traces = grid.temporary(), {}
+    plan = grid.temporary()
     jobs = [{"script": str(grid.scripts[name]), "out": str(grid.temporary()),
              "plan": [{"flags": _flags(grid, row), "steps": row["steps"],
                        "gradients": row["feed"] == "device"

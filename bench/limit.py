@@ -29,7 +29,8 @@ def flops(grid, points):
             isinstance(found.get("device"), str) and found["flops"] > 0):
         return found
     # A framework knows the accelerator; NumPy would measure the host.
-    for name in sorted({point.contender for point in points},
+    for name in sorted({point.contender for point in points
+                        if not grid.lacking.get(point)},
                        key=lambda name: (name not in ("jax", "torch"), name)):
         temporary = grid.temporary()
         status, _ = launch.run(

@@ -5,7 +5,6 @@ readers and in grey) and one line style per rung, in every figure.
 """
 
 import io
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -220,11 +219,12 @@ def seconds_per_epoch(rows):
 
 
 def draw(folder, records, rows, proof):
-    """All figures of a comparison into `folder`."""
+    """All figures of a comparison into `folder` -> their names."""
     groups = group(records)
     done = sum(r["status"] == "ok" for r in records)
     if not done:
-        return
+        return []
+    drawn = []
     place, _, rest = where(records).partition(", ")
     rest += f"; {done} of {len(records)} runs"
     for stem, title, figure, text in (
@@ -236,20 +236,16 @@ def draw(folder, records, rows, proof):
              "first epoch with compilation\n")):
         caption(figure, f"{title} on {place}", text + rest, proof)
         save(figure, folder, stem)
-
-
-def mine(folder):
-    """The figures of this module that lie in a folder."""
-    return [path for pattern in ("curves_*", "seconds", "parity_*")
-            for kind in ("png", "svg")
-            for path in Path(folder).glob(f"{pattern}.{kind}")]
+        drawn.append(stem)
+    return drawn
 
 
 # ------------------------------------------------------------------ parity
 
 def draw_parity(folder, proof):
     """For each optimizer of the certificate: the curves on top of each other
-    and, below, how far each is from the reference."""
+    and, below, how far each is from the reference -> names of the figures."""
+    drawn = []
     rows = [row for row in proof[2]["rows"] if row.get("losses")]
     for optimizer, lr in sorted({(row["optimizer"], row["lr"])
                                  for row in rows}):
@@ -262,7 +258,9 @@ def draw_parity(folder, proof):
                 "thin on top of it; below: relative difference of each from "
                 "the reference\n(a point of no difference is not drawn)",
                 proof)
-        save(figure, folder, f"parity_{optimizer}_{lr:g}")
+        drawn.append(f"parity_{optimizer}_{lr:g}")
+        save(figure, folder, drawn[-1])
+    return drawn
 
 
 def parity(rows):

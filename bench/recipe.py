@@ -53,15 +53,16 @@ def read(path, parser):
         reason = f"cannot be read: {error.strerror}"
     except ValueError as error:  # TOML, UTF-8, ours
         reason = str(error)
-    raise Fault(USAGE, f"argument --recipe: {path!r}: {clean(reason, 300)}")
+    raise Fault(USAGE, f"argument --recipe: {clean(path, 200)!r}: "
+                       f"{clean(reason, 300)}")
 
 
 def parse(text, folder, parser):
     """TOML (bytes) -> Recipe. Raises ValueError naming the key."""
     try:
         content = tomllib.loads(text.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not valid TOML: {error}") from error
     tables = {key: value for key, value in content.items()
               if isinstance(value, dict)}
     plain = {key: value for key, value in content.items()

@@ -236,7 +236,8 @@ def check(record):
             _fail(field, entries, "a list")
         for value in entries:
             _number(field, value)
-    _number("timing.evaluate_s", timing.get("evaluate_s"))
+    for field in ("evaluate_s", "to_device_s"):
+        _number(f"timing.{field}", timing.get(field))
     if not isinstance(config.get("hidden"), list):
         _fail("config.hidden", config.get("hidden"), "a list")
     for key in ("device_kind", "device_name", "cpu_model"):
@@ -256,7 +257,7 @@ def check(record):
             _fail(field, value, f"a list of {config['epochs']} entries")
     for value in seconds:
         _number("timing.epoch_s", value, 1e-9)
-    for field in ("compile_s", "trace_s", "lower_s"):
+    for field in ("compile_s", "trace_s", "lower_s", "started_unix_s"):
         _number(f"timing.{field}", timing.get(field), optional=True)
     _number("timing.steady_epoch_s", timing["steady_epoch_s"], 1e-9,
             optional=True)

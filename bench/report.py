@@ -201,13 +201,14 @@ def write(out, records, proof, verdicts, scripts, machine):
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
         return max(1, bad)
-    # Those of an earlier, fair comparison must not stay beside this one.
-    for path in (out / "figures" / STAMP, *plots.mine(out / "figures")):
-        path.unlink(missing_ok=True)
-    if proof[2]:
-        plots.draw_parity(out / "figures", proof)
+    drawn = plots.draw_parity(out / "figures", proof) if proof[2] else []
     if not audit.unfair(verdicts):
-        plots.draw(out / "figures", records, rows, proof)
+        drawn += plots.draw(out / "figures", records, rows, proof)
+    # Those of an earlier comparison must not stay beside this one.
+    for pattern in ("curves_*", "seconds.*", "parity_*"):
+        for path in (out / "figures").glob(pattern):
+            if path.stem not in drawn:
+                path.unlink()
     write_atomic(out / "figures" / STAMP, _stamp(out))
     return bad
 

@@ -14,6 +14,7 @@ import re
 import resource
 import sys
 import time
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import data  # noqa: E402
-from bench import digits, record  # noqa: E402
+from bench import digits, recipe, record  # noqa: E402
 
 SECONDS = 5  # more for one small input is a surprise, too
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null'
@@ -87,7 +88,50 @@ def judge_record(text, found):
 
 
 # A further reader is one line here.
+RECIPE = b"""title = "a" # b
+print = ["Speed", 'Audit']
+vary = ["lr"]
+points = ["jax:step", "x:eager:host"]
+batch_sizes = [64, 1_024]
+seeds = [ 0,
+  1 ]
+epochs = 2
+lr = 1e-3
+timeout = 60.5
+hidden = [512]
+[jax]
+optimizer = "sgd"
+lr = 0.1
+[x]
+script = "y.py"
+init = "own"
+"""
+
+
+def read_recipe(raw):
+    import compare
+    return recipe.parse(raw, Path("/nowhere"), compare.make_parser())
+
+
+def recipe_seeds(_):
+    return [RECIPE, b'title = "x"\n']
+
+
+def judge_recipe(raw, found):
+    """What is read says what stands there, in words argparse takes apart."""
+    if found is None:
+        return
+    content = tomllib.loads(raw.decode("utf-8"))
+    require(found.title == content["title"])
+    require(all(isinstance(text, str) for text in found.argv))
+    names = {key for key, value in content.items() if isinstance(value, dict)}
+    require(found.own.keys() == names >= found.scripts.keys())
+    require(not any(text.startswith("-") and not text.startswith("--")
+                    for text in found.argv))
+
+
 READERS = {
+    "recipe": Reader(read_recipe, (ValueError,), recipe_seeds, judge_recipe),
     "idx": Reader(data.parse_idx, (ValueError,), idx_seeds, judge_idx),
     "record": Reader(record.parse, (record.BadRecord, record.NewerRecord),
                      record_seeds, judge_record),

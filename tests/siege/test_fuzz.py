@@ -8,10 +8,11 @@ import pytest
 from common import ROOT, call
 from siege import fuzz
 
-from bench import record, report
+from bench import audit, certificate, record, report, tables
 from bench.summary import summarise
 
-COUNTS = {"idx": (20_000, 1_000_000), "record": (2_000, 200_000)}
+COUNTS = {"idx": (20_000, 1_000_000), "record": (2_000, 200_000),
+          "recipe": (2_000, 200_000)}
 MOST_MIB = 400
 
 
@@ -86,6 +87,9 @@ def test_every_record_that_is_accepted_can_be_tabulated(two_states):
                     warnings.simplefilter("error")
                     table = report.table(["x"], report.epoch_rows(records))
                     report.table(["x"], report.step_rows(records))
-                    report.markdown_summary(records, summarise(records))
+                    verdicts = audit.audit(records)
+                    tables.summary(
+                        records, summarise(records), certificate.verdict(
+                            None, records), verdicts, None, {})
                 assert "nan" not in table and "inf" not in table, (way, wrong)
     assert accepted > 50

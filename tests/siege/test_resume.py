@@ -248,8 +248,8 @@ def test_a_record_from_another_device_stops_the_comparison(out, env):
     edited["environment"]["device_name"] = "NVIDIA of another machine"
     path.write_text(json.dumps(edited))
     _, todo, said = again(out, env, code=1)
-    assert todo == 0 and "not comparable" in said
-    assert "Not comparable" in (out / "summary.md").read_text()
+    assert todo == 0 and "NOT FAIR: device" in said
+    assert "NOT FAIR" in (out / "summary.md").read_text()
 
 
 @pytest.mark.fault("C17")

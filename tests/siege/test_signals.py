@@ -238,6 +238,7 @@ def test_a_signal_while_tables_and_figures_are_written(tmp_path, cases):
     inside = 0
     for _ in range(cases):
         (out / "results.csv").write_text("old,table\n1,2\n")
+        (out / "figures" / ".drawn").unlink(missing_ok=True)
         process = runs.start(out)
         # From the moment at which the first table is new.
         runs.until(lambda: before[out / "results.csv"] == (
