@@ -254,9 +254,12 @@ def repaid(costs, gains):
     epochs = np.array(costs) / gains
     span = stats.interval(np.log(epochs))
     value = float(np.exp(np.log(epochs).mean()))
-    return value, span and tuple(map(math.exp, span)), (
-        "too few blocks to say" if span is None else
-        f"repaid in a run of {math.ceil(math.exp(span[1]))} epochs or more")
+    if span is None:
+        return value, None, "too few blocks to say"
+    low, high = map(math.exp, span)
+    return value, (low, high), (
+        "too uncertain to say" if high > 100 * low else
+        f"repaid in a run of {math.ceil(high)} epochs or more")
 
 
 def failed_lines(records):

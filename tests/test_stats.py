@@ -109,6 +109,7 @@ def test_break_even_is_said_only_when_it_is_reached():
     assert tables.repaid([10, 11, 9], [-1, -1.1, -0.9])[2].startswith("never")
     assert tables.repaid([10, 11, 9], [-1, 1.1, -0.9])[2].startswith("not sh")
     assert tables.repaid([10], [0.5])[2] == "too few blocks to say"
+    assert tables.repaid([9, 9, 9], [0.01, 1, 9])[2] == "too uncertain to say"
 
 
 def test_a_diverged_run_enters_no_number():
