@@ -54,6 +54,13 @@ def compare(out, *flags, **options):
     return call(ROOT / "compare.py", *BASE, f"--out={out}", *flags, **options)
 
 
+def heed_signals():
+    """A shell's background job ignores SIGINT, and under nohup SIGHUP; what
+    it starts would, too."""
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
+
+
 def start(out, *flags, env=None, program=ROOT / "compare.py", base=BASE,
           **options):
     """Start compare.py with runs of the twig -> Popen. Its descendants are
@@ -63,8 +70,7 @@ def start(out, *flags, env=None, program=ROOT / "compare.py", base=BASE,
     flags = [*base, *([f"--out={out}"] if out else []), *flags]
     return subprocess.Popen(
         [sys.executable, str(program), *map(str, flags)], cwd=ROOT, text=True,
-        # A shell's background job ignores SIGINT, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_signals,
         env={**os.environ, "MARK": str(out), **(env or {})}, **options)
 
 

@@ -89,7 +89,7 @@ def at_terminal(out, env, act):
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        runs.heed_signals()
         os.execve(command[0], command, {
             **os.environ, **env, "MARK": str(out)})
     shown = b""
