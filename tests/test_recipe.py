@@ -11,7 +11,7 @@ GOOD = f"""
 title = "two stubs"
 print = ["Accuracy"]
 vary = ["lr"]
-points = ["slow:eager", "fast:eager"]
+points = ["one:eager", "two:eager"]
 dataset = "{DATASET}"
 optimizer = "sgd"
 batch_sizes = [100]
@@ -19,12 +19,13 @@ seeds = [0]
 limit = 1000
 epochs = 1
 
-[slow]
+[one]
 script = "{STUB}"
 lr = 0.001
 
-[fast]
+[two]
 script = "{STUB}"
+lr = 0.001
 """
 
 
@@ -37,7 +38,7 @@ def test_a_recipe_runs_and_the_command_line_has_the_last_word(tmp_path):
     assert "Speed\n" not in done.stdout
     assert done.returncode == 0, done.stderr
     names = sorted(p.name[:22] for p in (tmp_path / "out" / "runs").iterdir())
-    assert names == ["fast_eager_device_b50_", "slow_eager_device_b50_"]
+    assert names == ["one_eager_device_b50_s", "two_eager_device_b50_s"]
 
 
 @pytest.mark.parametrize("old, new, words", [
@@ -52,12 +53,12 @@ def test_a_recipe_runs_and_the_command_line_has_the_last_word(tmp_path):
     ('title = "two stubs"', "", "title"),
     ('"Accuracy"', '"Beauty"', "'print'"), ('"lr"', '"seed"', "'vary'"),
     ("lr = 0.001", "lr = 0", "--lr"),
-    ("lr = 0.001", "rate = 0.001", "unknown key 'rate' in [slow]"),
+    ("lr = 0.001", "rate = 0.001", "unknown key 'rate' in [one]"),
     ("lr = 0.001", 'init = "mine"', "'init'"),
     ("lr = 0.001", "lr = 0.001\nlr = 0.002", "overwrite"),
-    ("[slow]", "[slow", "line"), ("[slow]", "recipe = 'x'\n[slow]", "unknown"),
-    ("[slow]", "[jaxx]\nlr = 1.0\n[slow]", "[jaxx] has no script"),
-    ("[slow]", "[slow]\ndown = {x = 1}", "unknown key 'down'"),
+    ("[one]", "[slow", "line"), ("[one]", "recipe = 'x'\n[one]", "unknown"),
+    ("[one]", "[jaxx]\nlr = 1.0\n[one]", "[jaxx] has no script"),
+    ("[one]", "[one]\ndown = {x = 1}", "unknown key 'down'"),
     (str(STUB), "nowhere.py", "not a file")])
 def test_nonsense_is_refused_and_named(tmp_path, old, new, words):
     path = tmp_path / "r.toml"
