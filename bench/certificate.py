@@ -2,11 +2,11 @@
 
 From the same initial weights and the same batches, every rung and feed is
 compared with one reference (torch eager, the textbook loop, where it runs):
-the logits and gradients of the first batch, the weights after one update,
-and the loss of every step of an epoch. In float64 rounding is far below the
-effect of any difference in the mathematics, so the bound is tight; float32 is
-bounded over the first 100 steps of SGD only, because rounding grows with every
-step and Adam divides by it.
+the logits and gradients of the first batch, an evaluation, the weights after
+one update, loss and accuracy of every step of an epoch. In float64 rounding is
+far below the effect of any difference in the mathematics, so the bound is
+tight; float32 is bounded over the first 100 steps of SGD only, because
+rounding grows with every step and Adam divides by it.
 """
 
 import io
@@ -321,7 +321,7 @@ def explain(row):
              f"{row['optimizer']}, {row['precision']}, batch "
              f"{row['batch_size']}")
     if "reason" in row:
-        return f"{where}: not run: {row['reason']}"
+        return f"{where}: not compared: {row['reason']}"
     if len(row["losses"]) < row["steps"]:
         return f"{where}: a loss is not finite"
     bound = BOUND[row["precision"]](row["batch_size"])

@@ -5,6 +5,7 @@ No user name, host name or full environment: records are made to be shared.
 """
 
 import getpass
+import importlib.metadata
 import os
 import platform
 import resource
@@ -66,6 +67,14 @@ def accelerators():
         path.read_text().partition("\n")[0].split("\t")[-1].strip()
         for path in sorted(Path("/proc/driver/nvidia/gpus").glob(
             "*/information"))]
+
+
+def version(package):
+    """Version of an installed package, or None, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def peak_bytes():

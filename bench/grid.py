@@ -8,7 +8,6 @@ stopped goes on where it was, and one that is complete starts no process.
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -149,7 +148,7 @@ class Grid:
                             f"{error.strerror}. Restore it") from error
             self.codes[name] = {
                 "files": [hashlib.sha256(text).hexdigest() for text in texts],
-                "versions": [_version(package) for package in packages],
+                "versions": [environment.version(package) for package in packages],
                 "python": platform.python_version(),
                 "variables": environment.describe()["variables"],
                 "own cache": "TORCHINDUCTOR_CACHE_DIR" in os.environ,
@@ -359,10 +358,3 @@ class Grid:
     def temporary(self):
         """A name in the output folder that is never read back."""
         return self.out / f"{record.TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

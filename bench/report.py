@@ -9,14 +9,13 @@ aa.json          what two runs of one script differ by, after `make aa`
 
 import csv
 import hashlib
-import importlib.metadata
 import io
 import json
 import math
 import os
 from pathlib import Path
 
-from bench import audit, certificate, record, tables
+from bench import audit, certificate, environment, record, tables
 from bench.cli import STORAGE, Fault, clean, warn
 from bench.record import make_folder, write_atomic
 from bench.summary import SUMMARY, group, paired, summarise, three
@@ -216,7 +215,7 @@ def write(out, records, proof, verdicts, scripts, machine):
 def _stamp(out):
     """What the figures are made from: tables, certificate, code, library;
     and which figures are there."""
-    digest = hashlib.sha256(_version("matplotlib").encode())
+    digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
     for path in (*(out / name for name in TABLES), out / "certificate.json",
                  Path(__file__).with_name("plots.py")):
         digest.update(_read(path).encode())
@@ -228,11 +227,4 @@ def _read(path):
     try:
         return path.read_text("utf-8", errors="replace")
     except OSError:
-        return ""
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
         return ""

@@ -60,8 +60,6 @@ def _parameters(r, _):
 
 
 def _flops(r, floor):
-    if floor["device"] != r["environment"]["device_name"]:
-        return None
     implied = (flops_per_sample(r["config"]["hidden"])
                * r["samples_per_epoch"] / min(r["timing"]["epoch_s"]))
     if implied > FLOPS_MARGIN * floor["flops"]:
@@ -175,8 +173,10 @@ WITHIN = (
 
 def within(done, floor):
     for rule, check, level, words in WITHIN:
-        if check is _flops and floor is None:
-            yield Verdict(rule, UNKNOWN, "the machine's speed is not known")
+        if check is _flops and any(
+                floor is None or floor["device"] != r["environment"][
+                    "device_name"] for r in done):
+            yield Verdict(rule, UNKNOWN, "the device's speed is not known")
             continue
         found = [(r, reason) for r in done if (reason := check(r, floor))]
         yield Verdict(rule, level, f"{name(found[0][0])}: {found[0][1]}" + (

@@ -64,7 +64,7 @@ SCRIPT_FAULTS = [
      "    if args.mode == \"epoch\":\n        return program(state",
      "    evaluate(state, images, labels)\n"
      "    if args.mode == \"epoch\":\n        return program(state", "sgd",
-     "not run: RuntimeError: train_epoch calls evaluate"),
+     "not compared: RuntimeError: train_epoch calls evaluate"),
     ("top-2 accuracy", JAX, "hits = jnp.argmax(logits, axis=1) == "
      "jnp.argmax(y, axis=1)", "hits = jnp.sum(logits > jnp.sum(logits * y, "
      "axis=1, keepdims=True), axis=1) < 2", "sgd", "evaluation"),
@@ -368,3 +368,9 @@ def test_a_step_that_is_not_compiled_is_not_called_compiled(tmp_path):
               env={"PYTHONPATH": str(ROOT)})
     broken = {v.rule: v.words for v in audit.unfair(audit.audit([r]))}
     assert "what ran is not what was compiled" in broken["compilations"]
+
+
+def test_a_speed_of_another_device_judges_nothing():
+    verdicts = audit.audit(comparison(), floor={**FLOOR, "device": "other"})
+    (speed,) = [v for v in verdicts if v.rule == "possible speed"]
+    assert speed.level == audit.UNKNOWN
