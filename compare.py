@@ -16,6 +16,7 @@ to compare a script of your own.
 import os
 import sys
 import time
+from functools import partial
 
 from bench import (
     audit,
@@ -25,6 +26,7 @@ from bench import (
     grid,
     limit,
     plan,
+    probe,
     recipe,
     record,
     report,
@@ -60,6 +62,8 @@ def make_parser():
         help="as many epochs as make about N steps, in place of --epochs")
     add("--repeats", type=cli.whole(1, 10_000), default=1, metavar="N",
         help="runs of each point, batch size and seed")
+    add("--measure", nargs="+", choices=probe.KINDS, default=[],
+        help="beside the runs: what no run can beat, latency, energy, counts")
     add("--threads", type=cli.whole(1, 4096), metavar="N",
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",
@@ -96,8 +100,8 @@ def main():
     """Arguments, folder, data, frameworks, proof, and only then the grid."""
     args = arguments()
     settings = {name: getattr(args, name) for name in (
-        "dataset", "split", "limit", "hidden", "optimizer", "lr", "precision",
-        "device", "epochs")}
+        "dataset", "split", "limit", "hidden", "optimizer", "lr", "schedule",
+        "precision", "device", "epochs")}
     job_grid = grid.Grid(args.out, settings, args.scripts, args.cpus,
                          args.timeout, args.data_dir, args.chosen.own,
                          args.steps)
@@ -111,13 +115,16 @@ def main():
         certified, refused = certificate.for_comparison(
             job_grid, args.points, args.batch_sizes, args.chosen.vary)
         floor = limit.flops(job_grid, args.points)
-        records = run_all(job_grid, plan.blocks(
-            args.points, args.batch_sizes, args.seeds, args.repeats),
+        measurements = probe.Measurements(job_grid, args.points, args.measure)
+        records, measured = run_all(job_grid, measurements, plan.blocks(
+            args.points, args.batch_sizes, args.seeds, args.repeats,
+            partial(probe.block, args.measure, args.points, args.batch_sizes)),
             dry=args.only == "audit")
         proof = certificate.verdict(certified, records, refused)
         verdicts = audit.audit(records, args.chosen.vary, floor)
         bad = report.write(args.out, records, proof, verdicts,
-                           job_grid.script_hashes(), job_grid.machine())
+                           job_grid.script_hashes(), job_grid.machine(),
+                           measured, measurements.missing())
     sections = ("Audit", "Parity") if args.only else args.chosen.sections
     if args.chosen.title:
         print(f"\n{args.chosen.title}")
@@ -155,32 +162,41 @@ def certify(args, job_grid):
     return OK if ran and all(row["proved"] for row in ran) else FAILED
 
 
-def run_all(job_grid, blocks, dry=False):
-    """Run what is not done yet (dry: nothing) -> the records of all jobs that
-    have one."""
-    jobs = [(block, job) for block, jobs in enumerate(blocks) for job in jobs]
+def run_all(job_grid, measurements, blocks, dry=False):
+    """Run and measure what is not done yet (dry: nothing) -> the records of
+    all jobs that have one, and what was measured beside them."""
+    every = [(block, job) for block, jobs in enumerate(blocks) for job in jobs]
+    jobs = [(block, job) for block, job in every if isinstance(job, plan.Job)]
+    probes = {job: block for block, job in every
+              if not isinstance(job, plan.Job)}
     records = {job: job_grid.done(job) for _, job in jobs}
     for block, job in jobs:  # numbered anew: the grid may have grown
         if records[job]:
             records[job]["block"] = block
-    todo = [(block, job) for block, job in jobs if records[job] is None
-            or records[job]["status"] not in record.FINAL]
+    todo = [(block, job) for block, job in every
+            if (not measurements.done(job) if job in probes else
+                records[job] is None
+                or records[job]["status"] not in record.FINAL)]
+    runs = [(block, job) for block, job in todo if job not in probes]
     print(f"{len(jobs)} runs on {job_grid.settings['dataset']}, "
-          f"{len(jobs) - len(todo)} of them done"
-          + ("" if dry else f", {len(todo)} to run"
+          f"{len(jobs) - len(runs)} of them done"
+          + ("" if dry else f", {len(runs)} to run"
              + plan.estimate([(job, job_grid.config(job)["epochs"])
-                              for _, job in todo])), flush=True)
+                              for _, job in runs])), flush=True)
     if dry:
-        return [r for r in records.values() if r]
-    reasons = job_grid.probe({job.point for _, job in todo})
+        return [r for r in records.values() if r], measurements.all(probes)
+    reasons = job_grid.probe({job.point for _, job in runs})
     for point, reason in reasons.items():
         if reason:
             warn(PROG, f"{point} is unavailable: {reason}")
     started, finished = time.monotonic(), 0
     for number, (block, job) in enumerate(todo, 1):
-        reason = reasons[job.point]
+        reason = reasons.get(job.point)
         try:
-            records[job] = job_grid.run(job, block, reason)
+            if job in probes:
+                line = report.measured_line(job, measurements.run(job, block))
+            else:
+                records[job] = job_grid.run(job, block, reason)
         except cli.Stopped:
             warn(PROG, f"stopped with {number - 1} of {len(todo)} runs "
                        "finished; the same command goes on from there: "
@@ -188,10 +204,11 @@ def run_all(job_grid, blocks, dry=False):
             raise
         finished += reason is None
         left = (time.monotonic() - started) / max(1, finished) * sum(
-            reasons[j.point] is None for _, j in todo[number:])
-        print(report.progress(number, len(todo), job, records[job], left),
-              flush=True)
-    return [records[job] for _, job in jobs]
+            reasons.get(j.point) is None for _, j in todo[number:])
+        print(f"[{number:3}/{len(todo)}] " + (
+            line if job in probes else report.progress(job, records[job]))
+            + report.time_left(left), flush=True)
+    return [records[job] for _, job in jobs], measurements.all(probes)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,11 @@ def _none(r):
     return ()
 
 
+def _compiles(r):
+    """All but PyTorch's eager rung have something to find in a cache."""
+    return r["framework"] != "torch" or r["config"]["mode"] != "eager"
+
+
 # (rule, what must be equal, between the runs that agree in this, what `vary`
 # in a recipe calls it)
 SAME = (
@@ -47,9 +52,10 @@ SAME = (
     ("parameters", _of("parameters"), _none, None),
     ("optimizer", _of("config", "optimizer"), _none, "optimizer"),
     ("learning rate", _of("config", "lr"), _none, "lr"),
+    ("schedule", _of("config", "schedule"), _none, None),
     ("threads", _of("environment", "threads"), _none, None),
     ("cores", lambda r: str(r.get("affinity")), _none, None),
-    ("compile cache", _of("cache"), _none, None),
+    ("compile cache", _of("cache"), _compiles, "cache"),
     ("steps per epoch", _of("steps_per_epoch"), _size, None),
     ("samples per epoch", _of("samples_per_epoch"), _size, None),
     ("epochs", _of("config", "epochs"), _size, None),

@@ -77,8 +77,10 @@ class Probe(contender.Run):
             data.batch_order(self.n, a.batch_size, a.seed, epoch)
             for epoch in range(-(-self.steps // rows))])[:self.steps]
 
-    def schedule(self):
-        return np.full(self.steps, self.args.lr, self.dtype)
+    def schedule(self, epoch):
+        """Falling, so that a step that takes another's rate is found out."""
+        return np.linspace(self.args.lr, self.args.lr / 2, self.steps
+                           ).astype(self.dtype)
 
     def compile(self, build, state):
         self.build = build
@@ -89,7 +91,7 @@ class Probe(contender.Run):
 
     def train(self, train_epoch, evaluate, state):
         """Evaluate a slice; the first step alone, for its update; the rest."""
-        order, lrs = self.order(0), self.schedule()
+        order, lrs = self.order(0), self.schedule(0)
         sets, metrics = self.sets["train"], []
         self.found["evaluation"] = np.array(contender.plain(
             self.to_host(evaluate(state, *self.sets["val"]))))

@@ -174,10 +174,15 @@ class Run:
         self.say(f"{args.dataset}: {self.n} training images, {steps} steps "
                  f"an epoch, {self.record['parameters']} parameters")
 
-    def schedule(self):
-        """The learning rate of every step of an epoch: (S,)."""
-        return np.full(self.n // self.args.batch_size, self.args.lr,
-                       self.dtype)
+    def schedule(self, epoch):
+        """The learning rate of every step of an epoch: (S,). The steps of
+        the scripts take a rate and know no schedule. Cosine: Loshchilov and
+        Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts."""
+        a, steps = self.args, self.n // self.args.batch_size
+        if a.schedule == "constant":
+            return np.full(steps, a.lr, self.dtype)
+        done = (epoch * steps + np.arange(steps)) / (a.epochs * steps)
+        return (a.lr / 2 * (1 + np.cos(np.pi * done))).astype(self.dtype)
 
     def order(self, epoch):
         """The batches of an epoch: int32 (S, B)."""
@@ -189,7 +194,7 @@ class Run:
         calls. Timed whole as compile_s (null for eager, which compiles
         nothing ahead); lap(name) inside splits it. The arguments are those of
         the first epoch, for their shapes and types: no step counts yet."""
-        arguments = *self.sets["train"], self.order(0), self.schedule()
+        arguments = *self.sets["train"], self.order(0), self.schedule(0)
         last = start = clock()
         before = self.compiled()
 
@@ -217,7 +222,7 @@ class Run:
             # ------------------------------------------- the clock runs
             order = self.order(epoch)
             state, metrics = train_epoch(state, *self.sets["train"], order,
-                                         self.schedule())
+                                         self.schedule(epoch))
             self.fence((state, metrics))
             # ------------------------------------------- the clock stands
             end = clock()

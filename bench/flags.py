@@ -29,6 +29,8 @@ def add_settings(parser, datasets=("mnist", "digits")):
     add("--optimizer", choices=("adam", "sgd"), default="adam", help=" ")
     add("--lr", type=cli.positive, metavar="F",
         help="learning rate; default: 1e-3 for adam, 0.1 for sgd")
+    add("--schedule", choices=("constant", "cosine"), default="constant",
+        help="of the learning rate; cosine: half a wave, from --lr to 0")
     add("--precision", choices=("fp32", "tf32", "fp64"), default="fp32",
         help="of every matrix product, set explicitly")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto",

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -117,7 +118,8 @@ class Grid:
         config = {**self.settings, **self.own.get(job.point.contender, {}),
                   "mode": job.point.mode, "feed": job.point.feed,
                   "batch_size": job.batch_size, "seed": job.seed}
-        config.pop("init", None)
+        for name in ("init", "cache"):  # no flags of a script
+            config.pop(name, None)
         if self.steps:
             config["epochs"] = max(1, round(
                 self.steps / (self.size() // job.batch_size)))
@@ -131,6 +133,10 @@ class Grid:
     def shares_weights(self, contender):
         """False for a contender that draws initial weights of its own."""
         return self.own.get(contender, {}).get("init") != "own"
+
+    def _is_warm(self, contender):
+        """Does it start with a compile cache that is filled already?"""
+        return self.own.get(contender, {}).get("cache") == "warm"
 
     def code(self, name):
         """What else decides a result: the code and the versions. A record
@@ -171,7 +177,7 @@ class Grid:
         identity = record.digest([
             self.config(job), point.contender, self.code(point.contender),
             self.weights[job.seed][1] if self.shares_weights(point.contender)
-            else "own"])
+            else "own", *(["warm"] if self._is_warm(point.contender) else [])])
         return self.runs / (f"{point.contender}_{point.mode}_{point.feed}_b"
                             f"{job.batch_size}_s{job.seed}_r{job.repeat}_"
                             f"{identity}.json")
@@ -225,8 +231,8 @@ class Grid:
             target.unlink()
         arguments = self._arguments(
             Job(point, 1, seed, 0), "--epochs=0", f"--save={target}")
-        status, ending = self._launch(point, arguments,
-                                      min(self.timeout, PROBE_TIMEOUT))
+        status, ending = self.launch(self.scripts[point.contender], arguments,
+                                     min(self.timeout, PROBE_TIMEOUT))
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
@@ -306,9 +312,11 @@ class Grid:
                 f"--json={temporary}",
                 *([f"--init={self.weights[job.seed][0]}"]
                   if self.shares_weights(job.point.contender) else []))
+            cache = self._warm_cache(job)
             started = time.time()
-            status, ending = self._launch(job.point, arguments, self.timeout,
-                                          nonce)
+            status, ending = self.launch(
+                self.scripts[job.point.contender], arguments, nonce=nonce,
+                cache=cache)
             last = "".join(ending["tail"][-1:])
             if status != "failed" or last not in (alike or [last]):
                 alike.clear()
@@ -346,14 +354,35 @@ class Grid:
             flags += ["--" + name.replace("_", "-"), *values]
         return [str(flag) for flag in flags]
 
-    def _launch(self, point, arguments, timeout, nonce=""):
-        status, ending = launch.run(self.scripts[point.contender], arguments,
-                                    self.cpus, timeout, nonce, self.temporary)
+    def launch(self, script, arguments, timeout=None, nonce="", cache=None):
+        """A child on the cores of this comparison -> (status, ending)."""
+        status, ending = launch.run(script, arguments, self.cpus,
+                                    timeout or self.timeout, nonce,
+                                    self.temporary, cache)
         if ending["code"] == STORAGE:  # it would fail all that follow, too
             raise Fault(STORAGE, (ending["tail"] or [
                 f"cannot write in: {str(self.out)!r}, not even the reason: "
                 "the disk is full, or a limit on files"])[-1])
         return status, ending
+
+    def _warm_cache(self, job):
+        """The folder of a compile cache that holds what this job compiles,
+        for a contender that asks for one; a run of one epoch fills it."""
+        if not self._is_warm(job.point.contender):
+            return None
+        folder = self.out / "cache" / record.digest(
+            [self.config(job), self.code(job.point.contender)])
+        if not (folder / "filled").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            record.make_folder(folder)
+            temporary = self.temporary()
+            status, _ = self.launch(
+                self.scripts[job.point.contender], self._arguments(
+                    job, "--epochs=1", f"--json={temporary}"), cache=folder)
+            temporary.unlink(missing_ok=True)
+            if status == "ok":  # else the run itself will say what is wrong
+                record.write_atomic(folder / "filled", "")
+        return folder
 
     def temporary(self):
         """A name in the output folder that is never read back."""

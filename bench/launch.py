@@ -24,10 +24,11 @@ GRACE = 5               # seconds between asking a child to end and ending it
 POLL = 0.5              # seconds between two looks at a child
 
 
-def run(script, arguments, cpus, timeout, nonce, temporary):
+def run(script, arguments, cpus, timeout, nonce, temporary, kept=None):
     """Run `script` with `arguments` in a process of its own, on the cores
     `cpus` (None: all), for at most `timeout` seconds -> (status, ending).
-    temporary() names files that may be made and are removed again."""
+    temporary() names files that may be made and are removed again; kept: a
+    folder for its compile cache, in place of an empty one."""
     command = [sys.executable, str(CHILD), str(os.getpid()),
                ",".join(map(str, cpus)) if cpus else "all", str(script),
                *arguments]
@@ -38,11 +39,16 @@ def run(script, arguments, cpus, timeout, nonce, temporary):
         # warm one would make the second run of a point compile in no time.
         # TMPDIR too, because there, and not in its cache, Inductor keeps the
         # C++ headers that it precompiles (some 4 s of the first compilation).
-        if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
-            cache.mkdir()
-            surroundings.update(TMPDIR=str(cache.resolve()),
-                                TORCHINDUCTOR_CACHE_DIR=str(
-                                    cache.resolve() / "inductor"))
+        if kept or "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+            folder = Path(kept or cache).resolve()
+            folder.mkdir(exist_ok=True)
+            surroundings.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(
+                folder / "inductor"))
+        if kept:  # JAX keeps only what took a second, unless told
+            surroundings.update(
+                JAX_COMPILATION_CACHE_DIR=str(folder / "jax"),
+                JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+                JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1")
         status = PAUSED
         while status == PAUSED:
             with open(log, "wb") as output:

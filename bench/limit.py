@@ -1,21 +1,29 @@
 """How fast this machine is: what no run can beat.
 
-    python bench/limit.py SCRIPT OUT.json FLAG ...
+    python bench/limit.py KIND OUT.json SCRIPT[,SCRIPT] FLAG ...
 
-Runs as a child, with the framework of a script, on the device and in the
-precision that the flags ask for.
+Runs as a child, with the frameworks of the scripts, on the device and in the
+precision that the flags ask for. KIND is
+
+floor     of one batch size: the matrix products of a training step at their
+          true shapes into buffers that exist already, by each library that is
+          here (`products`), and the same after gathering the batch (`bare`)
+dispatch  what it costs to start something, and the speed of a large copy
+speed     FLOP/s of a large product: what a record implies can be no faster,
+          and the audit looks
 """
 
-import json
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
-from bench import cli, contender, flags, launch, record
-from bench.certify import load_script
+import data
+from bench import cli, contender, launch, probe, record
 
 SIZE, SECONDS = 2048, 0.5  # of the product; how long it is repeated
+clock = time.perf_counter
 
 
 def flops(grid, points):
@@ -34,7 +42,7 @@ def flops(grid, points):
                        key=lambda name: (name not in ("jax", "torch"), name)):
         temporary = grid.temporary()
         status, _ = launch.run(
-            __file__, [str(grid.scripts[name]), str(temporary),
+            __file__, ["speed", str(temporary), str(grid.scripts[name]),
                        f"--device={grid.settings['device']}",
                        f"--precision={grid.settings['precision']}"],
             grid.cpus, grid.timeout, "", grid.temporary)
@@ -49,7 +57,7 @@ def flops(grid, points):
     return None
 
 
-# ---------------------------------------------------------------- the child
+# --------------------------------------------- the child: a large product
 
 def product(module, args):
     """(name of the device, function that multiplies two matrices and waits
@@ -72,21 +80,278 @@ def product(module, args):
     return run.record["environment"]["device_name"], again
 
 
-def main():
-    script, out, *rest = sys.argv[1:]
-    module = load_script(script)
-    args = flags.parse("limit", flags.RUNGS, "eager", rest)
-    args.quiet = True
-    device, multiply = product(module, args)
+def speed(argv):
+    """FLOP/s of a large product."""
+    out, modules, args = probe.start(argv)
+    device, multiply = product(modules[0], args)
     multiply()
-    best, end = float("inf"), time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
-        start = time.perf_counter()
+    best, end = float("inf"), clock() + SECONDS
+    while clock() < end:
+        start = clock()
         multiply()
-        best = min(best, time.perf_counter() - start)
-    with open(out, "w") as file:
-        json.dump({"flops": 2 * SIZE**3 / best, "device": device}, file)
+        best = min(best, clock() - start)
+    record.write_atomic(out, record.dumps({"flops": 2 * SIZE**3 / best,
+                                           "device": device}))
     return cli.OK
+
+
+# ------------------------------------------------------- the child: a floor
+
+def alternate(calls, fence, most, chunks=7, seconds=0.2):
+    """{name: function} -> {name: (median seconds of one call, chunks)}. A
+    chunk is up to `most` calls and about `seconds` long, with a fence at its
+    end; the chunks of all functions alternate, so that drift hits all."""
+    counts, taken = {}, {name: [] for name in calls}
+    for name, call in calls.items():
+        call()  # may compile
+        fence()
+        start = clock()
+        call()
+        fence()
+        counts[name] = max(1, min(most, int(seconds / (clock() - start))))
+    for _ in range(chunks):
+        for name, call in calls.items():
+            start = clock()
+            for _ in range(counts[name]):
+                call()
+            fence()
+            taken[name].append((clock() - start) / counts[name])
+    return {name: (float(np.median(values)), chunks)
+            for name, values in taken.items()}
+
+
+def per_call(call, fence, most):
+    """(median seconds of one call, chunks)"""
+    return alternate({"": call}, fence, most, seconds=0.05)[""]
+
+
+class Shapes:
+    """The matrices of one training step, random, and what is multiplied:
+    (index of a, index of b) with the transposes that a step takes.
+
+    Forward a_l w_l; the gradient of the weights a_l^T d_l; and, but for the
+    first layer, the gradient that is passed on d_l w_l^T: 3 L - 1 products.
+    """
+
+    def __init__(self, batch_size, sizes, dtype):
+        draw = np.random.default_rng(0).standard_normal
+        pairs = list(zip(sizes, sizes[1:]))
+        # So small that a^T a w is about as large as w: products of products
+        # stay finite.
+        self.a = [(draw((batch_size, size)) / (
+            batch_size**0.5 + size**0.5)).astype(dtype) for size in sizes]
+        self.w = [draw(pair).astype(dtype) for pair in pairs]
+        layers = range(len(pairs))
+        self.count = 3 * len(pairs) - 1
+        self.outputs = [np.empty_like(a) for a in [
+            *self.a[1:], *self.w, *self.a[1:-1]]]
+        # The gradient of a layer's output has the shape of that output.
+        self.forward = [(lay, lay) for lay in layers]
+        self.weights = [(lay, lay + 1) for lay in layers]
+        self.passed = [(lay + 1, lay) for lay in layers[1:]]
+
+    def products(self, a, w):
+        """[(first, second), …] in the order of `outputs`; .T is a view."""
+        return [*((a[i], w[j]) for i, j in self.forward),
+                *((a[i].T, a[j]) for i, j in self.weights),
+                *((a[i], w[j].T) for i, j in self.passed)]
+
+
+def numpy_calls(shapes, images, idx):
+    work = list(zip(shapes.products(shapes.a, shapes.w), shapes.outputs))
+    x = shapes.a[0]
+
+    def products():
+        for (a, b), out in work:
+            np.dot(a, b, out=out)
+
+    def bare():
+        np.take(images, idx, axis=0, out=x, mode="clip")
+        products()
+    return {"products": products, "bare": bare}, lambda: None
+
+
+def torch_calls(module, args, shapes, images, idx):
+    torch = module.torch
+    put = lambda array: torch.from_numpy(array).to(args.device)  # noqa: E731
+    a, w, outputs = ([put(m) for m in group] for group in (
+        shapes.a, shapes.w, shapes.outputs))
+    images, idx = put(images), put(idx)
+    work = list(zip(shapes.products(a, w), outputs))
+
+    def products():
+        for (first, second), out in work:
+            torch.mm(first, second, out=out)
+
+    def bare():
+        torch.index_select(images, 0, idx, out=a[0])
+        products()
+    calls = {"products": products, "bare": bare}
+    if args.device == "cuda":  # as bare as it can be: no launch from Python
+        calls = {name: graph(torch, call) for name, call in calls.items()}
+    return calls, torch_fence(module, args)
+
+
+def graph(torch, call):
+    """CUDA only: `call` recorded once -> what replays it."""
+    stream = torch.cuda.Stream()  # warm-up aside, as CUDA graphs ask
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        call()
+    torch.cuda.current_stream().wait_stream(stream)
+    recorded = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recorded):
+        call()
+    return recorded.replay
+
+
+def jax_calls(module, shapes, images, order):
+    """A call is as many steps as `order` has rows, in one program, as in the
+    rung epoch. What one step makes the next one reads, so that XLA can leave
+    none out: gradients become weights, and outputs what is passed back."""
+    jax = module.jax
+    a, w, images, order = jax.device_put((shapes.a, shapes.w, images, order))
+
+    def loop(gather, a, w, images, order):
+        def body(carry, idx):
+            w, _ = carry
+            x = [images[idx] if gather else a[0], *a[1:]]
+            out = [x[i] @ w[j] for i, j in shapes.forward]
+            new = [x[i].T @ out[j - 1] for i, j in shapes.weights]
+            passed = [out[i - 1] @ w[j].T for i, j in shapes.passed]
+            return (new, passed), None
+        passed = [jax.numpy.zeros_like(m) for m in a[1:-1]]
+        return jax.lax.scan(body, (w, passed), order)[0]
+
+    last = []
+
+    def make(gather):
+        program = jax.jit(partial(loop, gather))
+        def call():
+            last[:] = program(a, w, images, order)
+        return call
+    return ({"products": make(False), "bare": make(True)},
+            lambda: jax.block_until_ready(last))
+
+
+CHAIN = 1000  # dependent kernels, so that their number decides the time
+
+
+def jax_dispatch(module, _):
+    """{name: (seconds, n)} of a compiled program that does next to nothing,
+    called from Python, and of one more dependent kernel inside a program."""
+    jax, state = module.jax, [module.jax.device_put(np.float32(0))]
+    add = jax.jit(lambda x: x + 1)
+    many = jax.jit(lambda x: jax.lax.fori_loop(
+        0, CHAIN, lambda _, x: x * 0.5 + 1, x))
+
+    def again(program):
+        state[0] = program(state[0])
+    fence = partial(jax.block_until_ready, state)
+    seconds, n = per_call(partial(again, many), fence, 50)
+    return {"jax call": per_call(partial(again, add), fence, 2000),
+            "jax chain": (seconds / CHAIN, n)}
+
+
+def torch_dispatch(module, args):
+    """The same, and one operation from Python."""
+    torch, fence = module.torch, torch_fence(module, args)
+    x = torch.zeros((), device=args.device)
+    # No compiler behind it: what remains are its guards and the call.
+    add = torch.compile(lambda x: x + 1, backend="eager")
+
+    def many():
+        for _ in range(CHAIN):
+            x.add_(1)
+    seconds, n = per_call(many, fence, 20)
+    found = {"torch operation": (seconds / CHAIN, n),
+             "torch call": per_call(partial(add, x), fence, 2000)}
+    if args.device == "cuda":
+        seconds, n = per_call(graph(torch, many), fence, 50)
+        found["torch chain"] = seconds / CHAIN, n
+    return found
+
+
+def bandwidth(modules, args):
+    """Bytes per second of a large copy, read and written, on the device; by
+    torch, where it is, because NumPy copies with one thread."""
+    size, module = 2**27, modules[-1]
+    if hasattr(module, "torch"):
+        x, y = (module.torch.zeros(size // 4, device=args.device)
+                for _ in "xy")
+        seconds, n = per_call(partial(y.copy_, x), torch_fence(module, args),
+                              20)
+        return 2 * size / seconds, n
+    jax, last = module.jax, [None]
+    x, copy = jax.device_put(np.zeros(size // 4, np.float32)), jax.jit(
+        lambda x: x + 1)
+
+    def again():
+        last[0] = copy(x)
+    seconds, n = per_call(again, partial(jax.block_until_ready, last), 20)
+    return 2 * size / seconds, n
+
+
+def torch_fence(module, args):
+    return (module.torch.cuda.synchronize if args.device == "cuda"
+            else lambda: None)
+
+
+def floor(argv):
+    """All floors of one batch size, in one process."""
+    out, modules, args = probe.start(argv)
+    dtype = np.float64 if args.precision == "fp64" else np.float32
+    for module in modules:
+        run = contender.Run(args, module.__file__, "")
+        module.setup(args, run)
+    images = run.read_sets()[0]["train"][0]
+    order = data.batch_order(len(images), args.batch_size, args.seed, 0)
+    steps, idx = len(order), order[0]
+    shapes = Shapes(args.batch_size, run.sizes, dtype)
+    libraries = {}
+    kind = run.record["environment"]["device_kind"]
+    if kind == "cpu":
+        libraries["numpy"] = *numpy_calls(shapes, images, idx), 1
+    for module in modules:
+        if hasattr(module, "torch"):
+            libraries["torch"] = *torch_calls(module, args, shapes, images,
+                                              idx), 1
+        else:
+            few = order[:max(1, steps // 2)]  # a program of so many steps
+            libraries["jax"] = *jax_calls(module, shapes, images, few), len(few)
+    found = {}
+    # One library's two loops alternate: their difference is the gathering.
+    for library, (calls, fence, inside) in libraries.items():
+        for what, (seconds, n) in alternate(calls, fence,
+                                            steps // inside).items():
+            found[f"{what} {library}"] = (
+                seconds / inside, "s", n,
+                f"a step's {shapes.count} matrix products" + (
+                    " after gathering its batch" if what == "bare" else ""))
+    probe.answer(out, run.record["environment"]["device_name"], found)
+    return cli.OK
+
+
+def dispatch(argv):
+    """What it costs to start something, and a large copy."""
+    out, modules, args = probe.start(argv)
+    found = {}
+    for module in modules:
+        run = contender.Run(args, module.__file__, "")
+        module.setup(args, run)
+        measure = jax_dispatch if hasattr(module, "jax") else torch_dispatch
+        for name, (seconds, n) in measure(module, args).items():
+            found[name] = seconds, "s", n, "median of chunks"
+    speed, n = bandwidth(modules, args)
+    found["bandwidth"] = (speed, "bytes/s", n,
+                          "a large copy, bytes read and written")
+    probe.answer(out, run.record["environment"]["device_name"], found)
+    return cli.OK
+
+
+def main():
+    kind, *argv = sys.argv[1:]
+    return {"floor": floor, "dispatch": dispatch, "speed": speed}[kind](argv)
 
 
 if __name__ == "__main__":

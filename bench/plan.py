@@ -109,16 +109,19 @@ def estimate(todo):
             + (" (the short way: make quick)" if minutes > 3 else ""))
 
 
-def blocks(points, batch_sizes, seeds, repeats):
+def blocks(points, batch_sizes, seeds, repeats, beside=None):
     """All jobs in blocks [[Job, …], …]. A block is every point and batch size
     of one repeat and seed, shuffled: neighbours in time, so that drift of the
-    machine hits all alike and ratios are taken inside a block."""
+    machine hits all alike and ratios are taken inside a block.
+    beside(seed, repeat, first): what else belongs into it."""
     shuffle = random.Random(ORDER_SEED).shuffle
     result = []
     for repeat in range(repeats):
         for seed in seeds:
             block = [Job(point, size, seed, repeat)
                      for point in points for size in batch_sizes]
+            if beside:
+                block += beside(seed, repeat, not result)
             shuffle(block)
             result.append(block)
     return result

@@ -23,9 +23,11 @@ from bench.cli import USAGE, Fault, clean
 
 MAX_BYTES = 2**20
 SECTIONS = ("Speed", "Ratios", "Accuracy", "First epoch", "Break-even",
+            "Limit", "Cost per step", "Where the time goes", "Compilation",
+            "Time to accuracy", "Memory", "Serving", "Energy", "Operations",
             "Audit", "Parity")
-VARIED = ("optimizer", "lr", "feed", "init")  # as bench/audit.py names them
-OWN = ("script", "init", "optimizer", "lr")  # keys of a contender's table
+VARIED = ("optimizer", "lr", "init", "cache")  # as bench/audit.py names them
+OWN = ("script", "init", "cache", "optimizer", "lr")  # of a contender's table
 NOT_HERE = ("help", "recipe", "only", "quick", "contender")
 
 
@@ -132,10 +134,13 @@ def _contender(name, table, folder):
         own = {"optimizer": args.optimizer, "lr": args.lr}
         if "optimizer" not in table:
             own.pop("optimizer")
-    if table.get("init", "shared") not in ("shared", "own"):
-        raise ValueError(f"[{name}]: key 'init' is \"shared\" or \"own\"")
-    if table.get("init") == "own":
-        own["init"] = "own"
+    for key, usual, other in (("init", "shared", "own"),
+                              ("cache", "cold", "warm")):
+        if table.get(key, usual) not in (usual, other):
+            raise ValueError(f'[{name}]: key {key!r} is "{usual}" or '
+                             f'"{other}"')
+        if table.get(key) == other:
+            own[key] = other
     script = table.get("script")
     if script is None:
         return own, None

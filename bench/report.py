@@ -89,19 +89,29 @@ def step_rows(records):
 
 # ---------------------------------------------------------------- terminal
 
-def progress(number, total, job, r, left):
-    """One line for a finished run."""
-    line = (f"[{number:3}/{total}] {str(job.point):14} batch "
-            f"{job.batch_size:<5} seed {job.seed:<3}")
+def progress(job, r):
+    """A finished run in a line."""
+    line = (f"{str(job.point):14} batch {job.batch_size:<5} seed "
+            f"{job.seed:<3}")
     if r["status"] == "ok":
         steady = r["timing"]["steady_epoch_s"]
-        line += (f" test {r['final']['test_accuracy']:.2%}, first epoch "
-                 f"{three(r['timing']['first_epoch_s'])} s"
-                 + (f", then {three(steady)} s" if steady else ""))
-    else:
-        tail = r["exit"]["tail"]
-        line += f" {r['status'].upper()}: {clean(tail[-1] if tail else '', 90)}"
-    return line + (f"   ({left / 60:.0f} min left)" if left >= 60 else "")
+        return line + (
+            f" test {r['final']['test_accuracy']:.2%}, first epoch "
+            f"{three(r['timing']['first_epoch_s'])} s"
+            + (f", then {three(steady)} s" if steady else ""))
+    tail = r["exit"]["tail"]
+    return line + (f" {r['status'].upper()}: "
+                   f"{clean(tail[-1] if tail else '', 90)}")
+
+
+def measured_line(probe, reason):
+    """A finished measurement in a line."""
+    return f"{probe}: " + (f"not measured: {clean(reason, 90)}" if reason
+                           else "measured")
+
+
+def time_left(seconds):
+    return f"   ({seconds / 60:.0f} min left)" if seconds >= 60 else ""
 
 
 def terminal_tables(out, sections):
@@ -169,12 +179,13 @@ def write_certificate(out, found, ran):
         all(row["proved"] for row in ran), certificate.line(ran), found))
 
 
-def write(out, records, proof, verdicts, scripts, machine):
+def write(out, records, proof, verdicts, scripts, machine, measured=(),
+          missing=None):
     """Make every table and figure -> number of runs that are not ok.
 
     proof: (proved, line, certificate or None); verdicts: the audit's;
     scripts: {contender: hash of its code}; machine: what an A/A width is
-    valid for."""
+    valid for; measured, missing: of bench/probe.py."""
     rows = summarise(records)
     out = Path(out)
     width = find_width(records, scripts)
@@ -190,7 +201,8 @@ def write(out, records, proof, verdicts, scripts, machine):
     write_atomic(out / "summary.csv", table(
         SUMMARY, [[row[c] for c in SUMMARY] for row in rows]))
     write_atomic(out / "summary.md", tables.summary(
-        records, rows, proof, verdicts, width, scripts))
+        records, rows, proof, verdicts, width, scripts, measured,
+        missing or {}))
     bad = sum(r["status"] != "ok" for r in records)
     if _read(out / "figures" / STAMP) == _stamp(out):
         return bad  # drawing takes seconds, and these are of the same tables
@@ -202,9 +214,10 @@ def write(out, records, proof, verdicts, scripts, machine):
         return max(1, bad)
     drawn = plots.draw_parity(out / "figures", proof) if proof[2] else []
     if not audit.unfair(verdicts):
-        drawn += plots.draw(out / "figures", records, rows, proof)
+        drawn += plots.draw(out / "figures", records, rows, proof, measured)
     # Those of an earlier comparison must not stay beside this one.
-    for pattern in ("curves_*", "seconds.*", "parity_*"):
+    for pattern in ("curves_*", "seconds.*", "steps.*", "waterfall.*",
+                    "parity_*"):
         for path in (out / "figures").glob(pattern):
             if path.stem not in drawn:
                 path.unlink()

@@ -39,7 +39,8 @@ def where(records):
             r["environment"]["cores"])}.get(
             r["environment"]["device_kind"], r["environment"]["device_name"]),
         lambda r: r["config"]["precision"],
-        lambda r: f"{r['config']['optimizer']} lr {r['config']['lr']:g}")]
+        lambda r: f"{r['config']['optimizer']} lr {r['config']['lr']:g}"
+                  + (" cosine" * (r["config"].get("schedule") == "cosine")))]
     return ", ".join(" and ".join(part) for part in parts)
 
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from bench import audit, certificate, stats
+from bench import attribution, audit, certificate, costs, stats
 from bench.cli import clean
 from bench.summary import (
     SUMMARY,
@@ -279,9 +279,10 @@ def failed_lines(records):
 
 # --------------------------------------------------------------------- all
 
-def summary(records, rows, proof, verdicts, width, scripts):
+def summary(records, rows, proof, verdicts, width, scripts, measured,
+            missing):
     """summary.md. proof: (proved, line, certificate or None); verdicts: the
-    audit's; the rest as in ratios()."""
+    audit's; measured, missing: of bench/probe.py; the rest as in ratios()."""
     groups = group(records)
     done = sum(r["status"] == "ok" for r in records)
     broken = audit.unfair(verdicts)
@@ -300,7 +301,9 @@ def summary(records, rows, proof, verdicts, width, scripts):
         sections += [("Ratios", ratios(groups, width, scripts)),
                      ("Accuracy", accuracies(groups)),
                      ("First epoch", first_epochs(groups)),
-                     ("Break-even", break_even(groups))]
+                     ("Break-even", break_even(groups)),
+                     *attribution.sections(records, measured),
+                     *costs.sections(records, measured, missing)]
     sections.append(("Audit", audit.table(verdicts)))
     if proof[2]:
         sections.append(("Parity", certificate.table(proof[2])))

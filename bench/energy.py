@@ -1,0 +1,101 @@
+"""Joules of a rung, by the energy counter of an NVIDIA device.
+
+    python bench/energy.py OUT.json SCRIPT FLAG ...
+
+A child of bench/probe.py. The counter (NVML, millijoules since the driver was
+loaded) is read around at least ten seconds of epochs without evaluation, and
+around ten seconds of doing nothing just before, with everything in place.
+Exit 4 where there is no counter: then energy is "not measured".
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+
+from bench import cli, contender, probe
+from bench.cli import ENVIRONMENT, Fault
+
+SECONDS = 10.0
+clock = time.perf_counter
+
+
+def counter():
+    """-> function that gives joules so far. Fault 4 where that is not
+    certain: another device's joules would look just as good."""
+    try:
+        import pynvml
+        pynvml.nvmlInit()
+        chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        count = pynvml.nvmlDeviceGetCount()
+        if chosen is None and count == 1:
+            device = pynvml.nvmlDeviceGetHandleByIndex(0)
+        elif chosen is not None and chosen.isdigit():
+            device = pynvml.nvmlDeviceGetHandleByIndex(int(chosen))
+        elif chosen is not None and chosen.startswith("GPU-") and (
+                "," not in chosen):
+            device = pynvml.nvmlDeviceGetHandleByUUID(chosen)
+        else:
+            raise Fault(ENVIRONMENT, f"{count} devices and "
+                        f"CUDA_VISIBLE_DEVICES {chosen!r}: which one is used "
+                        "is not certain. Set it to one number")
+        read = pynvml.nvmlDeviceGetTotalEnergyConsumption
+        read(device)
+    except ImportError as error:
+        raise Fault(ENVIRONMENT, "energy needs the package nvidia-ml-py: "
+                                 f"{error}") from error
+    except Fault:
+        raise
+    except Exception as error:  # NVML's own
+        raise Fault(ENVIRONMENT, f"no energy counter: {error}") from error
+    return lambda: read(device) / 1000
+
+
+class Steady(contender.Run):
+    """Books that weigh epochs in place of timing them."""
+
+    def train(self, train_epoch, evaluate, state):
+        if self.record["environment"]["device_kind"] != "cuda":
+            raise Fault(ENVIRONMENT, "no energy counter: the device is a CPU")
+        joules = counter()
+        images = self.sets["train"]
+
+        def epoch(state, number):
+            state, metrics = train_epoch(state, *images, self.order(number),
+                                         self.schedule(0))
+            self.fence((state, metrics))
+            return state, metrics
+
+        state, _ = epoch(state, 0)
+        begin, start = clock(), joules()
+        time.sleep(SECONDS)
+        idle = (joules() - start) / (clock() - begin)
+        begin, start, epochs = clock(), joules(), 0
+        while clock() - begin < SECONDS:
+            epochs += 1
+            state, metrics = epoch(state, epochs)
+        seconds, gross = clock() - begin, joules() - start
+        if not np.isfinite(np.asarray(self.to_host(metrics))).all():
+            raise contender.Diverged("the loss was not finite")
+        net = max(0.0, gross - idle * seconds) / epochs
+        samples = self.n - self.n % self.args.batch_size
+        how = f"energy counter over {seconds:.1f} s, {epochs} epochs"
+        self.found = {
+            "gross": (gross / epochs, "J an epoch", epochs, how),
+            "net": (net, "J an epoch", epochs, how + ", less idle"),
+            "net per million": (net / samples * 1e6, "J", epochs, how),
+            "idle": (idle, "W", 1, f"over {SECONDS:g} s before")}
+        return state
+
+
+def main():
+    out, (module,), args = probe.start(sys.argv[1:])
+    run = Steady(args, module.__file__, "")
+    module.train(args, run)
+    probe.answer(out, run.record["environment"]["device_name"], run.found)
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.guard(main, "energy.py")

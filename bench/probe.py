@@ -1,0 +1,188 @@
+"""Measurements beside the runs, in the same blocks: the parent's half.
+
+floor    what no run can beat, per batch size        (bench/limit.py);
+         floor-again: once more, as a control; dispatch comes with it
+serving  latency of a trained network, per framework (bench/serving.py)
+energy   joules of steady epochs, per point          (bench/energy.py)
+anatomy  operations and programs of one step, per point, once: it counts
+         and does not time                           (bench/anatomy.py)
+
+Each is a child process; what it found lies in OUT/measured as a record
+{"schema", "kind", "contender", "mode", "feed", "batch_size", "block",
+"device", "measurements": {name: {"value", "unit", "n", "method"}}}.
+What could not be measured is a reason, never a number.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import environment, record
+from bench.cli import ENVIRONMENT
+from bench.plan import Point
+
+HERE = Path(__file__).resolve().parent
+PROGRAMS = {"floor": ("limit.py", "floor"),
+            "floor-again": ("limit.py", "floor"),
+            "dispatch": ("limit.py", "dispatch"), "serving": ("serving.py",),
+            "energy": ("energy.py",), "anatomy": ("anatomy.py",)}
+KINDS = tuple(kind for kind in PROGRAMS if kind != "dispatch")
+ANYONE = Point("", "", "")  # a measurement of the machine, not of a point
+
+
+class Probe(NamedTuple):
+    """One measurement; batch_size 0: it covers all sizes that matter."""
+
+    kind: str
+    point: Point
+    batch_size: int
+    seed: int
+    repeat: int
+
+    def __str__(self):
+        return " ".join(filter(None, (
+            self.kind, self.point.contender, self.point.mode,
+            f"batch {self.batch_size}" if self.batch_size else "")))
+
+
+def block(kinds, points, batch_sizes, seed, repeat, first):
+    """The probes of one block of the comparison; first: it is the first."""
+    found, pair = [], [p for p in points if p.contender in ("jax", "torch")]
+    for kind in kinds:
+        if kind in ("floor", "floor-again"):
+            wanted = [(ANYONE, size) for size in batch_sizes]
+            if kind == "floor":
+                found.append(Probe("dispatch", ANYONE, 0, seed, repeat))
+        elif kind == "serving":
+            wanted = [(Point(name, "", ""), 0)
+                      for name in dict.fromkeys(p.contender for p in pair)]
+        elif kind == "energy":
+            wanted = [(point, size) for point in pair for size in batch_sizes
+                      if environment.accelerators()]
+        else:  # a count is the same in every block
+            wanted = [(point, batch_sizes[0]) for point in pair if first]
+        found += [Probe(kind, *where, seed, repeat) for where in wanted]
+    return found
+
+
+class Measurements:
+    """The probes of a comparison and what they found."""
+
+    def __init__(self, grid, points, kinds):
+        self.grid, self.points, self.kinds = grid, points, kinds
+        self.folder = grid.out / "measured"
+        self.found, self.reasons = {}, {}
+
+    def path(self, probe):
+        """Its settings, code and versions are in its name, as with a run."""
+        grid, point = self.grid, probe.point
+        settings = {name: value for name, value in grid.settings.items()
+                    if name not in ("epochs", "schedule")}
+        identity = record.digest([
+            settings, grid.cpus, [grid.code(name) for name in self._scripts(
+                probe)], (HERE / PROGRAMS[probe.kind][0]).read_text("utf-8")])
+        return self.folder / ("_".join(filter(None, (
+            probe.kind, *point, f"b{probe.batch_size}", f"s{probe.seed}",
+            f"r{probe.repeat}", identity))) + ".json")
+
+    def _scripts(self, probe):
+        """Whose frameworks it needs: of a floor, all that are here."""
+        if probe.point is not ANYONE:
+            return [probe.point.contender]
+        return [name for name in ("jax", "torch") if any(
+            point.contender == name and not self.grid.lacking.get(point)
+            for point in self.points)]
+
+    def done(self, probe):
+        """Whether it is known already; then it counts."""
+        found = record.read_json(self.path(probe))
+        if not valid(found) or found["kind"] != probe.kind:
+            return False
+        self.found[probe] = found
+        return True
+
+    def run(self, probe, number):
+        """Measure, as part of block `number` -> None or why it could not."""
+        grid, point = self.grid, probe.point
+        record.make_folder(self.folder)
+        temporary = grid.temporary()
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in (
+            ("data_dir", grid.data_dir), ("mode", point.mode),
+            ("feed", point.feed), ("batch_size", probe.batch_size),
+            ("seed", probe.seed), *grid.settings.items())
+            if value and name not in ("hidden", "epochs", "schedule")]
+        flags += ["--hidden", *map(str, grid.settings["hidden"])]
+        program, *kind = PROGRAMS[probe.kind]
+        scripts = ",".join(str(grid.scripts[name])
+                           for name in self._scripts(probe))
+        status, ending = grid.launch(
+            HERE / program, [*kind, str(temporary), scripts, *flags])
+        found = record.read_json(temporary)
+        temporary.unlink(missing_ok=True)
+        found.update(schema=record.SCHEMA, kind=probe.kind, block=number,
+                     contender=point.contender, mode=point.mode,
+                     feed=point.feed, batch_size=probe.batch_size)
+        if status == "ok" and valid(found):
+            record.write_atomic(self.path(probe), record.dumps(found))
+            self.found[probe] = found
+            return None
+        self.reasons[probe] = (ending["tail"] or [status])[-1]
+        return self.reasons[probe]
+
+    def missing(self):
+        """{kind that was asked for: why some of it is missing, or None}"""
+        return {**dict.fromkeys(self.kinds), **{
+            probe.kind: reason for probe, reason in self.reasons.items()}}
+
+    def all(self, numbers):
+        """Everything found; numbers: {probe: its block}, which may have been
+        another when it was measured."""
+        return [{**self.found[probe], "block": number}
+                for probe, number in numbers.items() if probe in self.found]
+
+
+def valid(found):
+    """Is this a record of a measurement? Its numbers are not negative."""
+    try:
+        entries = found["measurements"].values()
+        return (found["schema"] == record.SCHEMA and found["kind"] in PROGRAMS
+                and isinstance(found["device"], str) and bool(entries)
+                and all(isinstance(entry["unit"], str)
+                        and isinstance(entry["method"], str)
+                        and type(entry["value"]) in (int, float)
+                        and 0 <= entry["value"] < math.inf
+                        and entry["n"] > 0 for entry in entries))
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+# ---------------------------------------------------------------- children
+
+def start(argv, default_mode="eager"):
+    """What a child begins with -> (path for its answer, scripts as modules,
+    args). A framework that cannot be imported is left out; Fault 4 if none
+    is left."""
+    from bench import flags
+    from bench.certify import load_script
+    from bench.cli import Fault
+    out, paths, *rest = argv
+    modules, reasons = [], []
+    for path in paths.split(","):
+        try:
+            modules.append(load_script(path))
+        except SystemExit:
+            reasons.append(path)
+    if not modules:
+        raise Fault(ENVIRONMENT, "no framework can be imported: "
+                                 + ", ".join(reasons))
+    args = flags.parse("measure", flags.RUNGS, default_mode, rest)
+    args.quiet = True
+    return Path(out), modules, args
+
+
+def answer(path, device, measurements):
+    """Write what was found; measurements: {name: (value, unit, n, method)}"""
+    record.write_atomic(path, record.dumps({
+        "device": device, "measurements": {
+            name: dict(zip(("value", "unit", "n", "method"), entry))
+            for name, entry in measurements.items()}}))

@@ -1,0 +1,82 @@
+"""How long a trained network takes to answer.
+
+    python bench/serving.py OUT.json SCRIPT FLAG ...
+
+A child of bench/probe.py. The script trains for one epoch; then batches of
+test images in NumPy go in, one after the other, and logits in NumPy come out,
+as in a server that holds one request at a time. Both the forward pass as it
+is written and its compiled form are timed.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from bench import cli, contender, probe
+
+SIZES = (1, 64, 256, 1024)
+REQUESTS, WARM = 1000, 20
+clock = time.perf_counter
+
+
+def jax_servers(module, weights, _):
+    """{rung: function from images to logits}"""
+    jax, params = module.jax, module.jax.device_put(weights)
+    compiled = jax.jit(module.forward)
+    return {name: lambda x, f=f: np.asarray(f(params, x))
+            for name, f in (("eager", module.forward),
+                            ("compiled", compiled))}
+
+
+def torch_servers(module, weights, args, sizes):
+    torch = module.torch
+    model = module.load_pairs(module.MLP(sizes), weights).to(args.device)
+    # dynamic=False: a program for each batch size, as jit makes one.
+    compiled = torch.compile(model, fullgraph=True, dynamic=False)
+
+    def server(f):
+        @torch.no_grad()
+        def answer(x):
+            return f(torch.from_numpy(x).to(args.device)).cpu().numpy()
+        return answer
+    return {"eager": server(model), "compiled": server(compiled)}
+
+
+def main():
+    out, (module,), args = probe.start(sys.argv[1:])
+    args.epochs = 1
+    run = contender.Run(args, module.__file__, "")
+    weights = module.train(args, run)
+    images = run.read_sets()[0]["test"][0]
+    servers = (jax_servers(module, weights, args) if hasattr(module, "jax")
+               else torch_servers(module, weights, args, run.sizes))
+    found = {}
+    for size in (size for size in SIZES if size <= len(images)):
+        # Copies: a server gets its images from elsewhere, not from a cache
+        # line that it has just read.
+        batches = [images[start:start + size].copy() for start in range(
+            0, min(len(images) - size, 8 * size) + 1, size)]
+        logits = {}
+        for rung, answer in servers.items():
+            logits[rung] = [answer(batch) for batch in batches][0]
+            for number in range(WARM):
+                answer(batches[number % len(batches)])
+            seconds = []
+            for number in range(REQUESTS):
+                batch = batches[number % len(batches)]
+                start = clock()
+                answer(batch)
+                seconds.append(clock() - start)
+            for name, part in (("p50", 50), ("p95", 95), ("p99", 99)):
+                found[f"{rung} {size} {name}"] = (
+                    float(np.percentile(seconds, part)), "s", REQUESTS,
+                    "NumPy in, NumPy out, one request at a time")
+        if not np.allclose(*logits.values(), rtol=1e-3, atol=1e-3):
+            raise ValueError(f"eager and compiled disagree at batch {size}")
+    probe.answer(out, run.record["environment"]["device_name"], found)
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.guard(main, "serving.py")
