@@ -19,7 +19,20 @@ endif
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
-.PHONY: all quick certify audit aa test siege diff clean help
+# On a GPU also the rung that replays a CUDA graph, and a second table in TF32;
+# on a CPU also one thread.
+ifeq ($(shell nvidia-smi >/dev/null 2>&1 && echo yes),yes)
+  LIMIT := limit_cuda
+  ONE_MORE = $(PY) compare.py --recipe recipes/limit_cuda.toml \
+    --precision tf32 --out results/limit_tf32 $(ARGS)
+else
+  LIMIT := limit
+  ONE_MORE = $(PY) compare.py --recipe recipes/limit.toml --threads 1 \
+    --out results/limit_one_thread $(ARGS)
+endif
+LIMIT += waterfall steps target_64 target_256 target_1024
+
+.PHONY: all quick certify audit limit aa test siege diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
 	$(PY) compare.py --dataset auto $(ARGS)
@@ -32,6 +45,11 @@ certify: $(READY)  ## prove that every rung and feed computes the same (5 min)
 
 audit: $(READY)  ## is the comparison in results/ fair? a verdict per rule
 	$(PY) compare.py --dataset auto --only audit $(ARGS)
+
+limit: $(READY)  ## how fast could it be, and where does the time go (80 min)
+	@for recipe in $(LIMIT); do echo "== recipes/$$recipe.toml"; \
+	  $(PY) compare.py --recipe recipes/$$recipe.toml $(ARGS) || exit; done
+	@$(ONE_MORE)
 
 aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)

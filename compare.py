@@ -22,6 +22,7 @@ from bench import (
     audit,
     certificate,
     cli,
+    dataset,
     flags,
     grid,
     limit,
@@ -107,7 +108,7 @@ def main():
                          args.steps)
     with job_grid.locked():
         report.check_targets(args.out)
-        settings["dataset"] = grid.find_data(args.dataset, args.data_dir)
+        settings["dataset"] = dataset.find_data(args.dataset, args.data_dir)
         job_grid.find_weights(args.points,
                               {*args.seeds, certificate.SEED})
         if args.only == "certify":

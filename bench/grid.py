@@ -11,15 +11,13 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
 
 import data
 from bench import environment, launch, record
-from bench.cli import DATA, ENVIRONMENT, STORAGE, Fault, clean, warn
+from bench.cli import ENVIRONMENT, STORAGE, Fault, clean, warn
 from bench.plan import ORDER_SEED, SCRIPTS, Job
 from bench.weights import read_weights, sha256_weights
 
@@ -30,35 +28,6 @@ PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
 SHARED = ("contender", "environment", "flags", "weights", "launch", "child")
 ENOUGH = 3              # runs of a point that fail alike before it is given up
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
-
-
-def find_data(dataset, data_dir):
-    """Verify the data once, before any run -> 'mnist' or 'digits'.
-
-    'auto' is MNIST when it is cached or can be fetched, else the generated
-    digits; but a damaged file is Fault 3, not a silent change of data.
-    """
-    folder = Path(data_dir, "mnist")
-    if dataset in ("mnist", "auto"):
-        present = any(os.path.lexists(folder / f"{name}.gz")
-                      for name in data.MNIST)
-        try:
-            data.obtain(folder)
-            return "mnist"
-        except Fault as fault:
-            if dataset == "mnist" or present or fault.code != DATA:
-                raise
-            warn("compare.py", f"{fault} -- GOING ON WITH GENERATED DIGITS, "
-                               "which are not MNIST")
-    # In a process of its own, for its memory, that ends when this one does.
-    code = subprocess.run(
-        [sys.executable, str(launch.CHILD), str(os.getpid()), "all",
-         str(ROOT / "bench" / "digits.py")],
-        stdout=subprocess.DEVNULL).returncode
-    if code:
-        raise Fault(code if 0 < code < 128 else DATA,
-                    "the digits could not be generated")
-    return "digits"
 
 
 class Grid:
@@ -371,7 +340,8 @@ class Grid:
         if not self._is_warm(job.point.contender):
             return None
         folder = self.out / "cache" / record.digest(
-            [self.config(job), self.code(job.point.contender)])
+            [{**self.config(job), "seed": None},
+             self.code(job.point.contender)])
         if not (folder / "filled").exists():
             shutil.rmtree(folder, ignore_errors=True)
             record.make_folder(folder)

@@ -174,8 +174,8 @@ def known_width(out, machine):
 def write_certificate(out, found, ran):
     """The parity figures alone; ran: the rows that could run here."""
     os.environ["MPLBACKEND"] = "agg"
-    from bench import plots
-    plots.draw_parity(Path(out, "figures"), (
+    from bench import plots_parity
+    plots_parity.draw(Path(out, "figures"), (
         all(row["proved"] for row in ran), certificate.line(ran), found))
 
 
@@ -208,11 +208,11 @@ def write(out, records, proof, verdicts, scripts, machine, measured=(),
         return bad  # drawing takes seconds, and these are of the same tables
     os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
     try:
-        from bench import plots
+        from bench import plots, plots_parity
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
         return max(1, bad)
-    drawn = plots.draw_parity(out / "figures", proof) if proof[2] else []
+    drawn = plots_parity.draw(out / "figures", proof) if proof[2] else []
     if not audit.unfair(verdicts):
         drawn += plots.draw(out / "figures", records, rows, proof, measured)
     # Those of an earlier comparison must not stay beside this one.
@@ -230,7 +230,8 @@ def _stamp(out):
     and which figures are there."""
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
     for path in (*(out / name for name in TABLES), out / "certificate.json",
-                 Path(__file__).with_name("plots.py")):
+                 *(Path(__file__).with_name(f"{name}.py") for name in (
+                     "plots", "plots_limit", "plots_parity", "style"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(
         path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"

@@ -29,6 +29,7 @@ def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
         "config": {
             "dataset": "mnist", "split": "standard", "limit": None,
             "hidden": [256, 128], "optimizer": "adam", "lr": 0.001,
+            "schedule": "constant",
             "precision": "fp32", "device": "auto", "epochs": epochs,
             "mode": mode, "feed": feed, "batch_size": batch_size,
             "seed": seed, **config},

@@ -27,8 +27,9 @@ BASE = ("--contender", f"twig={TWIG}", "--points", "twig:eager", "--dataset",
 
 NO_FIGURES = """
 import os, sys, types
-plots = sys.modules["bench.plots"] = types.ModuleType("plots")
-plots.draw = plots.draw_parity = lambda *arguments: []
+for name in ("plots", "plots_parity"):
+    plots = sys.modules[f"bench.{name}"] = types.ModuleType(name)
+    plots.draw = lambda *arguments: []
 """
 NO_DIGITS = """
 if sys.argv[0].endswith("compare.py"):

@@ -1,0 +1,109 @@
+"""Results of a machine -> docs/results/NAME, and the table in the README.
+
+    python bench/publish.py NAME
+
+Takes what `make all` and `make limit` left in results/. Nothing is typed by
+hand: summaries, tables and figures are copied, the environment is that of the
+records, and the README's table is joined from two tables of a summary.
+"""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench import cli, record, report  # noqa: E402
+from bench.cli import USAGE, Fault  # noqa: E402
+
+COMPARISONS = ("", "limit", "limit_one_thread", "limit_cuda", "limit_tf32",
+               "waterfall", "steps", "target_64", "target_256", "target_1024")
+FILES = ("summary.md", "summary.csv", "results.csv")
+MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
+
+
+def section(text, title):
+    """Rows of the last table of a section of a summary, as lists of cells;
+    empty where there is none."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.S | re.M)
+    tables = [block for block in (found[1] if found else "").split("\n\n")
+              if block.lstrip().startswith("|")]
+    return [[cell.strip() for cell in line.strip("| ").split("|")]
+            for line in (tables[-1].strip().splitlines() if tables else [])]
+
+
+def environment(out):
+    """What all records of a comparison say about where it ran, as JSON."""
+    seen = {}
+    for path in sorted((out / "runs").glob("*.json")):
+        try:
+            r = record.read(path)
+        except record.BadRecord:
+            continue
+        if r["status"] == "ok":
+            found = {**r["environment"], "affinity": r["affinity"],
+                     "dataset": r["dataset"]["sha256"]}
+            for key, value in found.items():
+                seen.setdefault(key, [])
+                if value not in seen[key]:
+                    seen[key].append(value)
+    return json.dumps({key: values[0] if len(values) == 1 else values
+                       for key, values in sorted(seen.items())}, indent=1)
+
+
+def readme_table(text):
+    """The Speed of the two frameworks' own rungs beside their share of the
+    limit."""
+    share = {(row[0], row[1]): row[-1] for row in section(text, "Limit")}
+    lines = ["| batch | point | n | steady epoch, s | share of the limit |",
+             "|--:|---|--:|--:|--:|"]
+    for row in section(text, "Speed"):
+        if row[0].isdigit() and re.fullmatch(r"(jax|torch) \w+", row[1]):
+            lines.append(f"| {row[0]} | {row[1]} | {row[2]} | {row[3]} | "
+                         f"{share.get((row[0], row[1]), '-')} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    name, *rest = sys.argv[1:] or [""]
+    if rest or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise Fault(USAGE, "argument NAME: of a machine, in a-z, 0-9 and -")
+    target, lines = ROOT / "docs" / "results" / name, []
+    shutil.rmtree(target, ignore_errors=True)
+    for comparison in COMPARISONS:
+        out = ROOT / "results" / comparison
+        if not (out / "summary.md").exists():
+            continue
+        folder = target / (comparison or "all")
+        record.make_folder(folder)
+        for path in (*(out / file for file in FILES),
+                     *(out / "figures").glob("*.png")):
+            shutil.copy(path, folder)
+        (folder / "environment.json").write_text(environment(out) + "\n",
+                                                 "utf-8")
+        text = (out / "summary.md").read_text("utf-8")
+        lines += [f"## {comparison or 'all'}", "",
+                  text.split("\n## ")[0].lstrip("# ").strip(), "",
+                  f"[summary]({folder.name}/summary.md), [epochs]("
+                  f"{folder.name}/results.csv), [environment]("
+                  f"{folder.name}/environment.json)", ""]
+        lines += [f"![{path.stem}]({folder.name}/{path.name})"
+                  for path in sorted(folder.glob("*.png"))] + [""]
+    if not lines:
+        raise Fault(USAGE, "nothing to publish: run make all and make limit")
+    report.write_atomic(target / "README.md",
+                        f"# Results of {name}\n\n" + "\n".join(lines))
+    readme, limit = ROOT / "README.md", ROOT / "results/limit/summary.md"
+    text = readme.read_text("utf-8")
+    if limit.exists() and all(mark in text for mark in MARKS):
+        head, rest = text.split(MARKS[0])
+        report.write_atomic(readme, head + MARKS[0] + readme_table(
+            limit.read_text("utf-8")) + MARKS[1] + rest.split(MARKS[1])[1])
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.guard(main, "publish.py")
