@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +28,9 @@ PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
 # The modules of bench/ that run inside a child and so decide its numbers.
 SHARED = ("contender", "environment", "flags", "weights", "launch", "child")
+# What this program calls the records that it writes and sets aside.
+OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
+                  r"(\.\d+)?(\.bad)?|\.tmp-.*")
 ENOUGH = 3              # runs of a point that fail alike before it is given up
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
@@ -106,6 +110,11 @@ class Grid:
             for folder in (self.out, self.runs, self.init,
                            self.out / "figures"):
                 record.remove_leftovers(folder)
+            foreign = sorted(path.name for path in self.runs.iterdir()
+                             if not OURS.fullmatch(path.name))
+            if foreign:
+                warn("compare.py", f"warning: {str(self.runs)!r}: no records and "
+                     f"ignored: {len(foreign)}, of them {foreign[:3]}")
             yield
         finally:
             os.close(lock)
@@ -255,7 +264,11 @@ class Grid:
         except record.BadRecord as error:
             warn("compare.py", f"warning: {path.name}: {error}; set aside as "
                                "*.bad and run again")
-            os.replace(path, path.with_name(path.name + ".bad"))
+            aside, number = path.with_name(f"{path.name}.bad"), 1
+            while os.path.lexists(aside):  # a damaged one before: kept, too
+                number += 1
+                aside = path.with_name(f"{path.name}.{number}.bad")
+            os.replace(path, aside)
             return None
         return found
 

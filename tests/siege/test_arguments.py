@@ -43,6 +43,7 @@ BAD = {
     "--batch-sizes": ("0", "50001", *WORDS), "--seeds": ("4294967296", *WORDS),
     "--epochs": ("100001", *WORDS), "--limit": ("0", "50001", *WORDS),
     "--hidden": ("0", "65537", *WORDS), "--repeats": ("0", "10001", *WORDS),
+    "--schedule": CHOICES, "--measure": CHOICES,
     "--recipe": PATHS, "--only": CHOICES, "--steps": ("0", "1000001", *WORDS),
     "--threads": ("0", "4097", "4096", *WORDS), "--lr": REALS,
     "--timeout": ("1e300", *REALS), "--deadline": ("1e300", *REALS),
