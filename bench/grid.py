@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
@@ -28,9 +27,6 @@ PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
 # The modules of bench/ that run inside a child and so decide its numbers.
 SHARED = ("contender", "environment", "flags", "weights", "launch", "child")
-# What this program calls the records that it writes and sets aside.
-OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
-                  r"(\.\d+)?(\.bad)?|\.tmp-.*")
 ENOUGH = 3              # runs of a point that fail alike before it is given up
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
@@ -111,7 +107,7 @@ class Grid:
                            self.out / "figures"):
                 record.remove_leftovers(folder)
             foreign = sorted(path.name for path in self.runs.iterdir()
-                             if not OURS.fullmatch(path.name))
+                             if not record.OURS.fullmatch(path.name))
             if foreign:
                 warn("compare.py", f"warning: {str(self.runs)!r}: no records and "
                      f"ignored: {len(foreign)}, of them {foreign[:3]}")
