@@ -16,6 +16,11 @@ else
   PY := .venv/bin/python
   READY := .venv/ready
 endif
+# pytest is no part of the lesson: put into .venv only, and when first needed.
+NEEDS_PYTEST = @$(call HAVE,$(PY),pytest) || { \
+  if [ "$(PY)" = .venv/bin/python ]; \
+  then $(PY) -m pip install -q -r requirements-test.txt; \
+  else echo "make $@ needs pytest: $(PY) -m pip install pytest"; exit 4; fi; }
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
@@ -55,14 +60,12 @@ aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)
 
 test: $(READY)  ## sanity checks, then the long tests
-	@$(call HAVE,$(PY),pytest) || { if [ "$(PY)" = .venv/bin/python ]; \
-	  then $(PY) -m pip install -q -r requirements-test.txt; \
-	  else echo "make test needs pytest: $(PY) -m pip install pytest"; \
-	  exit 4; fi; }
+	$(NEEDS_PYTEST)
 	$(PY) test_mlp.py
 	$(PY) -m pytest -q -p no:cacheprovider -m "not slow" tests
 
 siege: $(READY)  ## inject every fault of docs/reliability.md, and write it
+	$(NEEDS_PYTEST)
 	$(PY) -m pytest -q -p no:cacheprovider --siege tests
 
 diff:  ## the two scripts in two columns, 162 wide

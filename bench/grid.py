@@ -76,6 +76,11 @@ class Grid:
             for folder in (self.out, self.runs, self.init,
                            self.out / "figures"):
                 record.remove_leftovers(folder)
+            foreign = sorted(path.name for path in self.runs.iterdir()
+                             if not record.OURS.fullmatch(path.name))
+            if foreign:
+                warn("compare.py", f"warning: {str(self.runs)!r}: no records and "
+                     f"ignored: {len(foreign)}, of them {foreign[:3]}")
             yield
         finally:
             os.close(lock)
@@ -230,7 +235,11 @@ class Grid:
         except record.BadRecord as error:
             warn("compare.py", f"warning: {path.name}: {error}; set aside as "
                                "*.bad and run again")
-            os.replace(path, path.with_name(path.name + ".bad"))
+            aside, number = path.with_name(f"{path.name}.bad"), 1
+            while os.path.lexists(aside):  # a damaged one before: kept, too
+                number += 1
+                aside = path.with_name(f"{path.name}.{number}.bad")
+            os.replace(path, aside)
             return None
         return found
 

@@ -23,6 +23,9 @@ STATES = ("ok", "diverged", "oom", "failed", "killed", "timeout", "no_record",
 FINAL = ("ok", "diverged")      # the other states are tried again next time
 MAX_BYTES = 64 * 2**20          # a record of 60,000 steps is about 3 MiB
 TEMPORARY = ".tmp-"
+# Names in OUT/runs that this program gives to records and to what it sets aside.
+OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
+                  r"((\.\d+)?\.bad)?|\.tmp-.*")
 
 
 # ----------------------------------------------------------------- writing

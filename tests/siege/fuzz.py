@@ -7,6 +7,7 @@ same seed. For each one the reader must give a right answer or its documented
 error, soon. Prints what came out as JSON; the first surprise ends it.
 """
 
+import io
 import json
 import math
 import random
@@ -25,7 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import data  # noqa: E402
-from bench import digits, recipe, record  # noqa: E402
+from bench import digits, recipe, record, weights  # noqa: E402
+from bench.cli import Fault  # noqa: E402
 
 SECONDS = 5  # more for one small input is a surprise, too
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null'
@@ -130,7 +132,44 @@ def judge_recipe(raw, found):
                     for text in found.argv))
 
 
+# -------------------------------------------------------------- the weights
+
+SIZES = (5, 4, 3)
+
+
+def read_npz(raw):
+    return weights.read_weights(io.BytesIO(raw), SIZES)
+
+
+def npz_seeds(_):
+    """As the scripts write them, and compressed."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for n, (i, o) in enumerate(zip(SIZES, SIZES[1:]), 1):
+        arrays[f"w{n}"] = rng.standard_normal((i, o)).astype(np.float32)
+        arrays[f"b{n}"] = rng.standard_normal(o).astype(np.float32)
+    found = []
+    for save in (np.savez, np.savez_compressed):
+        save(buffer := io.BytesIO(), **arrays)
+        found.append(buffer.getvalue())
+    return found
+
+
+def judge_npz(raw, found):
+    if found is None:
+        return
+    require([(w.shape, b.shape) for w, b in found] == [
+        ((i, o), (o,)) for i, o in zip(SIZES, SIZES[1:])])
+    arrays = [array for pair in found for array in pair]
+    require(all(array.dtype == np.float32 and np.isfinite(array).all()
+                for array in arrays))
+    # A checksum guards every array: what is read is what was written.
+    true = [array for pair in read_npz(npz_seeds(None)[0]) for array in pair]
+    require(all(map(np.array_equal, arrays, true)))
+
+
 READERS = {
+    "weights": Reader(read_npz, (Fault,), npz_seeds, judge_npz),
     "recipe": Reader(read_recipe, (ValueError,), recipe_seeds, judge_recipe),
     "idx": Reader(data.parse_idx, (ValueError,), idx_seeds, judge_idx),
     "record": Reader(record.parse, (record.BadRecord, record.NewerRecord),

@@ -43,6 +43,7 @@ BAD = {
     "--batch-sizes": ("0", "50001", *WORDS), "--seeds": ("4294967296", *WORDS),
     "--epochs": ("100001", *WORDS), "--limit": ("0", "50001", *WORDS),
     "--hidden": ("0", "65537", *WORDS), "--repeats": ("0", "10001", *WORDS),
+    "--schedule": CHOICES, "--measure": CHOICES,
     "--recipe": PATHS, "--only": CHOICES, "--steps": ("0", "1000001", *WORDS),
     "--threads": ("0", "4097", "4096", *WORDS), "--lr": REALS,
     "--timeout": ("1e300", *REALS), "--deadline": ("1e300", *REALS),
@@ -190,6 +191,7 @@ def test_of_an_option_given_twice_the_last_one_counts():
     assert compare.arguments(["--seeds", "1", "--seeds", "2"]).seeds == [2]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("A15")
 def test_a_rung_that_a_framework_lacks_is_a_row_that_says_so(tmp_path):
     if os.path.exists("/dev/nvidia0"):
@@ -205,9 +207,9 @@ def test_a_rung_that_a_framework_lacks_is_a_row_that_says_so(tmp_path):
 
 @pytest.mark.fault("A17")
 @pytest.mark.parametrize("repeats", [
-    1000, pytest.param(10_000, marks=pytest.mark.slow)])
+    100, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_huge_grid_is_counted_first_and_can_be_stopped(tmp_path, repeats):
-    """100,000 runs in the quick test, a million in the long one."""
+    """10,000 runs in the quick test, a million in the long one."""
     out, began = tmp_path / "out", time.monotonic()
     process = runs.start(
         out, "--batch-sizes", *range(1, 101), "--repeats", repeats,

@@ -12,7 +12,7 @@ from bench import audit, certificate, record, report, tables
 from bench.summary import summarise
 
 COUNTS = {"idx": (20_000, 1_000_000), "record": (2_000, 200_000),
-          "recipe": (2_000, 200_000)}
+          "recipe": (2_000, 200_000), "weights": (2_000, 200_000)}
 MOST_MIB = 400
 
 

@@ -205,6 +205,16 @@ def test_a_record_of_a_later_version_is_left_alone(out, env):
     assert hashes(out / "runs") == before
 
 
+@pytest.mark.fault("C11")
+def test_a_record_that_is_damaged_twice_is_kept_twice(out, env):
+    path = first_record(out)
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        assert again(out, env)[:2] == (1, 1)
+    assert {bad.read_bytes() for bad in (out / "runs").glob("*.bad")} == {
+        b"one", b"two"}
+
+
 @pytest.mark.fault("C13")
 def test_foreign_files_are_neither_read_nor_touched(out, env):
     for folder in (out, out / "runs"):
@@ -215,7 +225,9 @@ def test_foreign_files_are_neither_read_nor_touched(out, env):
         (folder / "sub").mkdir()
         (folder / "sub" / "deep.json").write_text("{")
     before = hashes(out)
-    assert again(out, env) == (2, 0, "")
+    done, todo, said = again(out, env)
+    assert (done, todo, len(said.splitlines())) == (2, 0, 1)
+    assert "ignored: 5, of them ['.DS_Store', 'README'" in said
     assert hashes(out) == before
 
 

@@ -75,10 +75,9 @@ def outside(paths, *allowed):
 CACHES = (".cache", ".config", ".triton", ".nv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points", [
-    ["stub:eager"],
-    pytest.param(["jax:step", "jax:epoch", "torch:eager", "torch:step"],
-                 marks=pytest.mark.slow)])
+    ["stub:eager"], ["jax:step", "jax:epoch", "torch:eager", "torch:step"]])
 def test_a_comparison_writes_in_its_folder_and_in_caches(tmp_path, points):
     out = tmp_path / "out"
     paths, calls = trace(tmp_path, ROOT / "compare.py", *TINY, "--points",
