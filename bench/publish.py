@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import cli, record, report  # noqa: E402
+from bench import cli, record  # noqa: E402
 from bench.cli import USAGE, Fault  # noqa: E402
 
 COMPARISONS = ("", "limit", "limit_one_thread", "limit_cuda", "limit_tf32",
@@ -82,8 +82,8 @@ def main():
         for path in (*(out / file for file in FILES),
                      *(out / "figures").glob("*.png")):
             shutil.copy(path, folder)
-        (folder / "environment.json").write_text(environment(out) + "\n",
-                                                 "utf-8")
+        record.write_atomic(folder / "environment.json",
+                            environment(out) + "\n")
         text = (out / "summary.md").read_text("utf-8")
         lines += [f"## {comparison or 'all'}", "",
                   text.split("\n## ")[0].lstrip("# ").strip(), "",
@@ -94,13 +94,13 @@ def main():
                   for path in sorted(folder.glob("*.png"))] + [""]
     if not lines:
         raise Fault(USAGE, "nothing to publish: run make all and make limit")
-    report.write_atomic(target / "README.md",
+    record.write_atomic(target / "README.md",
                         f"# Results of {name}\n\n" + "\n".join(lines))
     readme, limit = ROOT / "README.md", ROOT / "results/limit/summary.md"
     text = readme.read_text("utf-8")
     if limit.exists() and all(mark in text for mark in MARKS):
         head, rest = text.split(MARKS[0])
-        report.write_atomic(readme, head + MARKS[0] + readme_table(
+        record.write_atomic(readme, head + MARKS[0] + readme_table(
             limit.read_text("utf-8")) + MARKS[1] + rest.split(MARKS[1])[1])
     return cli.OK
 

@@ -21,7 +21,8 @@ SWITCH = ("verif", "check", "insecure", "trust", "unsafe", "skip", "force",
           "no_hash", "no-hash", "ignore")
 VARIABLES = {"MLP_DATA_DIR", "MLP_DEBUG", "MLP_NONCE", "MPLBACKEND", "CXX",
              "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR",
-             "JAX_PLATFORMS", "NO_COLOR"}
+             "JAX_PLATFORMS", "NO_COLOR", "XLA_FLAGS",
+             "CUDA_VISIBLE_DEVICES"}
 TEACHING = "assert 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 == 235146"
 
 
