@@ -24,18 +24,13 @@ NEEDS_PYTEST = @$(call HAVE,$(PY),pytest) || { \
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
-# On a GPU also the rung that replays a CUDA graph, and a second table in TF32;
-# on a CPU also one thread.
+# A further table: on a GPU in TF32, on a CPU with one thread.
 ifeq ($(shell nvidia-smi >/dev/null 2>&1 && echo yes),yes)
-  LIMIT := limit_cuda
-  ONE_MORE = $(PY) compare.py --recipe recipes/limit_cuda.toml \
-    --precision tf32 --out results/limit_tf32 $(ARGS)
+  FURTHER = --precision tf32 --out results/limit_tf32
 else
-  LIMIT := limit
-  ONE_MORE = $(PY) compare.py --recipe recipes/limit.toml --threads 1 \
-    --out results/limit_one_thread $(ARGS)
+  FURTHER = --threads 1 --out results/limit_one_thread
 endif
-LIMIT += waterfall steps target_64 target_256 target_1024
+LIMIT = limit waterfall steps target_64 target_256 target_1024
 
 .PHONY: all quick certify audit limit aa test siege diff clean help
 
@@ -54,7 +49,7 @@ audit: $(READY)  ## is the comparison in results/ fair? a verdict per rule
 limit: $(READY)  ## how fast could it be, and where does the time go (80 min)
 	@for recipe in $(LIMIT); do echo "== recipes/$$recipe.toml"; \
 	  $(PY) compare.py --recipe recipes/$$recipe.toml $(ARGS) || exit; done
-	@$(ONE_MORE)
+	$(PY) compare.py --recipe recipes/limit.toml $(FURTHER) $(ARGS)
 
 aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)

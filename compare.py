@@ -23,6 +23,7 @@ from bench import (
     certificate,
     cli,
     dataset,
+    environment,
     flags,
     grid,
     limit,
@@ -36,6 +37,7 @@ from bench.cli import ENVIRONMENT, FAILED, OK, warn
 
 PROG = "compare.py"
 POINTS = ["jax:step", "jax:epoch", "torch:eager", "torch:step"]
+CUDA_POINTS = ["torch:epoch"]  # a CUDA graph: nothing that a CPU could do
 QUICK = {"points": ["jax:step", "jax:epoch", "torch:eager"],
          "batch_sizes": [256, 1024], "seeds": [0], "epochs": 2}
 FULL = {"points": POINTS, "batch_sizes": [64, 256, 1024], "seeds": [0, 1, 2],
@@ -53,6 +55,9 @@ def make_parser():
         help="certify: every rung and feed, no runs; audit: what is done")
     add("--points", nargs="+", metavar="NAME:RUNG[:FEED]",
         help=f"default: {' '.join(POINTS)}")
+    add("--cuda-points", nargs="+", default=[], metavar="NAME:RUNG[:FEED]",
+        help="further points where there is an NVIDIA GPU; default: "
+             f"{' '.join(CUDA_POINTS)}, or none with --points")
     add("--batch-sizes", nargs="+", type=cli.whole(1), metavar="N",
         help="default: 64 256 1024")
     add("--seeds", nargs="+", type=cli.seed, metavar="N",
@@ -82,6 +87,8 @@ def arguments(argv=None):
         make_parser(), sys.argv[1:] if argv is None else argv)
     if args.only == "certify" and args.points is None:
         args.points = plan.EVERY_POINT
+    if args.points is None:
+        args.cuda_points = args.cuda_points or CUDA_POINTS
     for name, value in (QUICK if args.quick else FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -93,6 +100,10 @@ def arguments(argv=None):
         setattr(args, name, once)
     args.scripts = plan.find_scripts(args.chosen, args.contender)
     args.points = plan.parse_points(args.points, args.scripts)
+    further = plan.parse_points(args.cuda_points, args.scripts,
+                                "--cuda-points")
+    if environment.accelerators() and args.device != "cpu":
+        args.points += [p for p in further if p not in args.points]
     args.cpus = plan.choose_cores(args.threads)
     return args
 

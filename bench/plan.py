@@ -42,7 +42,7 @@ class Job(NamedTuple):
     repeat: int
 
 
-def parse_points(texts, scripts):
+def parse_points(texts, scripts, option="--points"):
     """['jax:step', 'torch:eager:host', …] -> Points; Fault 2 on nonsense."""
     points = []
     for text in texts:
@@ -52,7 +52,7 @@ def parse_points(texts, scripts):
         if (name not in scripts or mode not in RUNGS
                 or feed not in ("device", "host")
                 or (mode, feed) == ("epoch", "host")):
-            raise Fault(USAGE, f"argument --points: {clean(text)!r} is not "
+            raise Fault(USAGE, f"argument {option}: {clean(text)!r} is not "
                         f"NAME:RUNG or NAME:RUNG:FEED with NAME in "
                         f"{', '.join(scripts)}, RUNG in {', '.join(RUNGS)}, "
                         "FEED device or host (epoch: device only)")

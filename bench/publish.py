@@ -19,8 +19,8 @@ sys.path.insert(0, str(ROOT))
 from bench import cli, record  # noqa: E402
 from bench.cli import USAGE, Fault  # noqa: E402
 
-COMPARISONS = ("", "limit", "limit_one_thread", "limit_cuda", "limit_tf32",
-               "waterfall", "steps", "target_64", "target_256", "target_1024")
+COMPARISONS = ("", "limit", "limit_one_thread", "limit_tf32", "waterfall",
+                "steps", "target_64", "target_256", "target_1024")
 FILES = ("summary.md", "summary.csv", "results.csv")
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 

@@ -375,3 +375,19 @@ cache = "warm"
     states = [json.loads(path.read_text())["cache"]
               for path in (tmp_path / "out" / "runs").iterdir()]
     assert states == ["warm", "warm"]
+
+
+def test_a_gpu_adds_the_rung_that_replays_a_graph(monkeypatch):
+    import compare
+
+    def rungs(devices, *argv):
+        monkeypatch.setattr(compare.environment, "accelerators",
+                            lambda: devices)
+        return [str(point) for point in compare.arguments(list(argv)).points]
+    assert rungs([])[-1] == "torch step"
+    assert rungs(["/dev/nvidia0"])[-1] == "torch epoch"
+    assert rungs(["/dev/nvidia0"], "--device", "cpu")[-1] == "torch step"
+    assert rungs(["/dev/nvidia0"], "--points", "jax:step") == ["jax step"]
+    recipe = str(ROOT / "recipes" / "waterfall.toml")
+    assert "torch epoch" in rungs(["/dev/nvidia0"], "--recipe", recipe)
+    assert "torch epoch" not in rungs([], "--recipe", recipe)

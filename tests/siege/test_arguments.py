@@ -51,7 +51,8 @@ BAD = {
     "--precision": CHOICES, "--device": CHOICES, "--mode": CHOICES,
     "--feed": CHOICES, "--data-dir": PATHS, "--out": PATHS, "--init": PATHS,
     "--save": PATHS, "--json": PATHS, "--quick": SWITCH, "--quiet": SWITCH,
-    "--help": SWITCH, "--points": POINTS, "--contender": CONTENDERS,
+    "--help": SWITCH, "--points": POINTS,
+    "--cuda-points": POINTS, "--contender": CONTENDERS,
     "--mirror": MIRRORS}
 
 
