@@ -242,9 +242,11 @@ def _judge(row, rows, traces):
         "accuracy": (worst(*(a["hits"][:min(row["steps"], first["steps"])]
                              for a in (trace, expected)))
                      if row["precision"] == "fp64" else None)}
-    _compare_losses(result, trace["losses"], expected["losses"])
-    result["losses"] = [float(str(value)) for value in trace["losses"]
-                        if np.isfinite(value)]
+    # As they are written and will be read again, so that the verdict stays.
+    result["losses"], others = ([float(str(value)) for value in a["losses"]
+                                 if np.isfinite(value)]
+                                for a in (trace, expected))
+    _compare_losses(result, result["losses"], others)
     for name in FOUND:  # JSON has no infinity
         if result[name] is not None and not np.isfinite(result[name]):
             result[name] = 1e300
@@ -256,7 +258,7 @@ def _compare_losses(row, losses, expected):
     """Put the largest difference of the losses into the row."""
     gaps = differences(losses, expected)
     counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
-    largest = float(np.max(counted))
+    largest = float(np.max(counted)) if len(counted) else math.inf
     row.update(loss=largest if math.isfinite(largest) else 1e300,
                steps_bounded=len(counted))
 

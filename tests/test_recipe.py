@@ -85,5 +85,6 @@ def test_every_recipe_here_can_be_asked_for(path):
     args = compare.arguments(["--recipe", str(path)])
     assert args.chosen.title and args.points
     assert set(args.chosen.sections) <= set(recipe.SECTIONS)
-    claims = (ROOT / "docs" / "claims.md").read_text("utf-8")
+    claims = "".join((ROOT / "docs" / page).read_text("utf-8")
+                     for page in ("claims.md", "limit.md"))
     assert f"recipes/{path.name}" in claims or path.stem == "aa"
