@@ -32,7 +32,7 @@ else
 endif
 LIMIT = limit waterfall steps target_64 target_256 target_1024
 
-.PHONY: all quick certify audit limit aa test siege diff clean help
+.PHONY: all quick certify audit limit aa test siege book diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
 	$(PY) compare.py --dataset auto $(ARGS)
@@ -62,6 +62,9 @@ test: $(READY)  ## sanity checks, then the long tests
 siege: $(READY)  ## inject every fault of docs/reliability.md, and write it
 	$(NEEDS_PYTEST)
 	$(PY) -m pytest -q -p no:cacheprovider --siege tests
+
+book:  ## the two scripts side by side: docs/side_by_side.html
+	$(PYTHON) bench/book.py
 
 diff:  ## the two scripts in two columns, 162 wide
 	@diff --side-by-side --width=162 --expand-tabs mlp_jax.py mlp_torch.py \

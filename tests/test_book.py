@@ -1,0 +1,58 @@
+"""The side-by-side page: complete, up to date, in need of nothing else."""
+
+import html
+import re
+
+import pytest
+from common import ROOT
+
+from bench import book
+
+
+def test_the_page_is_that_of_the_files_as_they_are():
+    assert book.PAGE.read_text("utf-8") == book.page(), "run: make book"
+
+
+@pytest.mark.parametrize("side", list(book.PAIR))
+def test_every_line_of_both_scripts_is_there_once(side):
+    source = (ROOT / book.PAIR[side]).read_text("utf-8")
+    cells = re.findall(rf'<div class="cell {side}"><pre[^>]*><code>(.*?)'
+                       "</code></pre>", book.page(), re.S)
+    shown = [line for cell in cells
+             for line in html.unescape(re.sub("<[^>]+>", "", cell)).split("\n")]
+    wanted = [line for line in source.splitlines()
+              if line.strip() and not book.RULER.match(line)]
+    assert [line for line in shown if line.strip()] == wanted
+
+
+def test_functions_of_one_name_stand_in_one_row():
+    left, right = (dict(book.sections((ROOT / name).read_text("utf-8")))
+                   for name in book.PAIR.values())
+    assert list(left) == list(right) and len(left) == 10
+    both = {name for title in left for name, _ in left[title]} & {
+        name for title in right for name, _ in right[title]} - {""}
+    assert {"train_step", "forward", "evaluate", "adam", "build"} <= both
+    paired = [a for title in left
+              for a, b in book.rows(left[title], right[title])
+              if a is not None and b is not None]
+    for name in both:
+        assert any(f"{name}(" in re.sub("<[^>]+>", "", "\n".join(lines))
+                   for lines in paired), name
+
+
+def test_every_section_says_what_it_teaches():
+    taught = book.lessons()
+    assert sorted(taught) == list("123456789")
+    assert all(taught[number][side] for number in taught for side in (0, 1))
+
+
+def test_rows_that_have_no_partner_stay_in_order():
+    left = [("", ["a"]), ("f", ["b"]), ("g", ["c"])]
+    right = [("", ["d"]), ("h", ["e"]), ("g", ["f"])]
+    assert book.rows(left, right) == [
+        (["a"], ["d"]), (["b"], None), (None, ["e"]), (["c"], ["f"])]
+
+
+def test_the_page_asks_for_nothing_from_elsewhere():
+    text = re.sub("<pre.*?</pre>", "", book.page(), flags=re.S)
+    assert not re.search(r"https?:|//\w|@import|url\(", text)
