@@ -141,7 +141,8 @@ def main():
     if args.chosen.title:
         print(f"\n{args.chosen.title}")
     print("\n" + report.terminal_tables(args.out, sections))
-    print(f"summary  {os.path.join(args.out, 'summary.md')}\n"
+    print(f"report   {os.path.join(args.out, 'report.html')}\n"
+          f"summary  {os.path.join(args.out, 'summary.md')}\n"
           f"figures  {os.path.join(args.out, 'figures')}")
     return ending(args, records, bad, proof, audit.unfair(verdicts))
 

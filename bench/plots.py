@@ -1,85 +1,30 @@
-"""The figures of a comparison, as PNG and SVG, from records alone."""
+"""The figures of a comparison, as PNG and SVG, from records alone: learning
+curves here, those of time and of the limit in files of their own."""
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from bench import attribution, plots_limit
-from bench.style import STYLES, caption, colour, plain_log, plt, save, width
-from bench.summary import group, name, three, where
+from bench import attribution, plots_limit, plots_time
+from bench.style import (
+    STYLES,
+    caption,
+    chosen,
+    colour,
+    legend,
+    plain_log,
+    plt,
+    save,
+    wide,
+    width,
+)
+from bench.summary import group, name, where
 
 WINDOW = 25  # most steps averaged in the per-iteration curves
-BAND = "lines: mean over runs; bands: one standard deviation; "
-
-
-def curves(groups, size, series):
-    """For each point of one batch size: (key, mean, low, high) over runs of
-    series(record), low and high one standard deviation away."""
-    for key, members in groups.items():
-        lines = [series(r) for r in members if r["status"] == "ok"]
-        if key[3] == size and lines:
-            lines = np.array(lines, np.float64)
-            mean = lines.mean(axis=0)
-            spread = lines.std(axis=0, ddof=1) if len(lines) > 1 else 0
-            yield key, mean, mean - spread, mean + spread
-
-
-def panels(groups, rows):
-    """Figure with a column per batch size -> figure, axes (rows, columns),
-    sizes."""
-    sizes = sorted({key[3] for key in groups})
-    figure, axes = plt.subplots(
-        len(rows), len(sizes), figsize=(3.3 * len(sizes) + 1, 2.3 * len(rows)
-                                        + 1.1),
-        squeeze=False, sharex="col", sharey="row")
-    for column, size in enumerate(sizes):
-        axes[0, column].set_title(f"batch {size}", loc="left")
-    for row, label in enumerate(rows):
-        axes[row, 0].set_ylabel(label)
-        if "loss" in label:
-            axes[row, 0].set_yscale("log")
-            plain_log(axes[row, 0].yaxis)
-        else:
-            axes[row, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    return figure, axes, sizes
-
-
-def finish(figure, axes):
-    """One legend for all panels, above them; loss axes that end at the
-    lowest line (on a log axis a band can reach down to nothing)."""
-    handles = {}
-    for axis in axes.flat:
-        if axis.get_yscale() == "log" and axis.lines:
-            axis.set_ylim(bottom=0.7 * min(
-                np.min(line.get_ydata())
-                for other in axis.get_shared_y_axes().get_siblings(axis)
-                for line in other.lines))
-        handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper right",
-                  ncols=len(handles), handlelength=3)
-
-
-def per_epoch(groups):
-    names = [f"{part}_{what}" for what in ("loss", "accuracy")
-             for part in ("train", "val")]
-    labels = ["training loss", "validation loss", "training accuracy",
-              "validation accuracy"]
-    figure, axes, sizes = panels(groups, labels)
-    known = [key[0] for key in groups]
-    for row, field in enumerate(names):
-        for axis, size in zip(axes[row], sizes):
-            for key, mean, low, high in curves(groups, size, lambda r: [
-                    entry[field] for entry in r["epochs"]]):  # noqa: B023
-                epochs = np.arange(1, len(mean) + 1)
-                paint = colour(key[0], known)
-                axis.plot(epochs, mean, STYLES[key[1]], color=paint,
-                          label=name(key), lw=width(key[0], known))
-                axis.fill_between(epochs, low, high, color=paint, alpha=0.12,
-                                  lw=0)
-    for axis in axes[-1]:
-        axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    finish(figure, axes)
-    return figure
+BAND = ("thick: mean over runs; thin: every run; dark band: one standard "
+        "error; light band: one standard deviation\n")
+FIELDS = (("train_loss", "training loss"), ("val_loss", "validation loss"),
+          ("train_accuracy", "training accuracy"),
+          ("val_accuracy", "validation accuracy"))
 
 
 def smooth(values):
@@ -90,84 +35,143 @@ def smooth(values):
     return (sums[end] - sums[start]) / (end - start)
 
 
-def per_iteration(groups):
-    figure, axes, sizes = panels(groups, ["training loss",
-                                          "training accuracy"])
+def step_values(field):
+    return lambda r: smooth(r["steps"][field])
+
+
+def epoch_values(field):
+    return lambda r: [entry[field] for entry in r["epochs"]]
+
+
+def lines_of(groups, size, series):
+    """For each point of one batch size: (key, series of all runs (R, T))."""
+    for key, members in groups.items():
+        found = [series(r) for r in members if r["status"] == "ok"]
+        if key[3] == size and found:
+            yield key, np.array(found, np.float64)
+
+
+def panels(groups, labels):
+    """Figure with a column per batch size (at most three) -> figure, axes
+    (rows, columns), sizes."""
+    sizes = chosen({key[3] for key in groups})
+    figure, axes = plt.subplots(
+        len(labels), len(sizes), squeeze=False, sharex="col", sharey="row",
+        figsize=(wide(len(sizes)), 2.3 * len(labels) + 1.1))
+    for column, size in enumerate(sizes):
+        axes[0, column].set_title(f"batch {size}", loc="left")
+    for row, label in enumerate(labels):
+        measure(axes[row, 0], label)
+    return figure, axes, sizes
+
+
+def measure(axis, label):
+    """The y axis of a loss (log) or an accuracy (percent)."""
+    axis.set_ylabel(label)
+    if "loss" in label:
+        axis.set_yscale("log")
+        plain_log(axis.yaxis)
+    else:
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def draw_lines(axis, key, lines, known):
+    """All runs of a point: each thin, their mean thick, two bands."""
+    steps = np.arange(1, lines.shape[1] + 1)
+    every = slice(None, None, max(1, lines.shape[1] // 600))
+    steps, lines = steps[every], lines[:, every]
+    paint, mean = colour(key[0], known), lines.mean(axis=0)
+    axis.plot(steps, mean, STYLES[key[1]], color=paint, label=name(key),
+              lw=width(key[0], known), zorder=3)
+    if len(lines) > 1:
+        spread = lines.std(axis=0, ddof=1)
+        for half, alpha in ((spread, 0.08),
+                            (spread / np.sqrt(len(lines)), 0.2)):
+            axis.fill_between(steps, mean - half, mean + half, color=paint,
+                              alpha=alpha, lw=0)
+        axis.plot(steps, lines.T, color=paint, lw=0.4, alpha=0.35)
+
+
+def finish(figure, axes):
+    """One legend for all panels; loss axes that end at the lowest line (on a
+    log axis a band can reach down to nothing)."""
+    for axis in axes.flat:
+        if axis.get_yscale() == "log" and axis.lines:
+            axis.set_ylim(bottom=0.7 * min(
+                np.min(line.get_ydata())
+                for other in axis.get_shared_y_axes().get_siblings(axis)
+                for line in other.lines))
+    legend(figure, axes.flat)
+
+
+def curves(groups, fields, values, xlabel):
+    """A row per field, a column per batch size."""
+    figure, axes, sizes = panels(groups, [label for _, label in fields])
     known = [key[0] for key in groups]
-    for row, field in enumerate(("loss", "accuracy")):
+    for row, (field, _) in enumerate(fields):
         for axis, size in zip(axes[row], sizes):
-            for key, mean, low, high in curves(
-                    groups, size, lambda r: smooth(r["steps"][field])):  # noqa: B023
-                steps = np.arange(1, len(mean) + 1)
-                thin = slice(None, None, max(1, len(mean) // 1000))
-                paint = colour(key[0], known)
-                axis.plot(steps[thin], mean[thin], STYLES[key[1]],
-                          color=paint, label=name(key),
-                          lw=width(key[0], known))
-                axis.fill_between(steps[thin], low[thin], high[thin],
-                                  color=paint, alpha=0.12, lw=0)
+            for key, lines in lines_of(groups, size, values(field)):
+                draw_lines(axis, key, lines, known)
     for axis in axes[-1]:
-        axis.set_xlabel(f"step (mean of up to {WINDOW} steps)")
+        axis.set_xlabel(xlabel)
+    finish(figure, axes)
+    return figure, axes
+
+
+def per_epoch(groups):
+    figure, axes = curves(groups, FIELDS, epoch_values, "epoch")
+    for axis in axes[-1]:
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def per_iteration(groups):
+    figure, axes = curves(
+        groups, (("loss", "training loss"), ("accuracy", "training accuracy")),
+        step_values, f"step (mean of up to {WINDOW} steps)")
+    for axis in axes[-1]:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:g}"))
-    finish(figure, axes)
     return figure
 
 
-def seconds_per_epoch(rows, found):
-    """Steady epochs (filled) and the first with compilation (hollow); found:
-    the floors of attribution.floors, whose limit is a line."""
-    sizes = sorted({row["batch_size"] for row in rows})
-    points = list(dict.fromkeys(
-        (row["contender"], row["mode"], row["feed"]) for row in rows))[::-1]
-    known = [point[0] for point in points]
+def effects(groups):
+    """What the batch size and what the seed does to one point of each
+    contender: validation loss per epoch, and per step."""
+    points = list({key[0]: key[:3] for key in reversed(groups)
+                   if any(r["status"] == "ok" for r in groups[key])
+                   }.values())[::-1][:4]
     figure, axes = plt.subplots(
-        1, len(sizes), figsize=(3.3 * len(sizes) + 1, 0.42 * len(points) + 2),
-        squeeze=False, sharey=True, sharex=True)
-    for axis, size in zip(axes[0], sizes):
-        axis.set_title(f"batch {size}", loc="left")
-        axis.set_xscale("log")
-        plain_log(axis.xaxis)
-        axis.set_xlabel("seconds")
-        axis.margins(x=0.18)
-        limits = [row["limit"] for (_, other), row in found.items()
-                  if other == size]
-        if limits:
-            axis.axvline(np.median(limits), color="black", lw=1)
-            axis.annotate("limit", (np.median(limits), 0), fontsize=8,
-                          xycoords=("data", "axes fraction"), xytext=(3, 3),
-                          textcoords="offset points")
-        for row in rows:
-            first, steady = row["first_epoch_s"], row["steady_epoch_s"]
-            if row["batch_size"] != size or first is None:
-                continue
-            height = points.index((row["contender"], row["mode"],
-                                   row["feed"]))
-            paint = colour(row["contender"], known)
-            if steady is not None:
-                axis.plot([steady, first], [height] * 2, color=paint, lw=0.8,
-                          alpha=0.5)
-                axis.plot(steady, height, "o", color=paint)
-                axis.annotate(three(steady), (steady, height), fontsize=8,
-                              xytext=(0, 6), textcoords="offset points",
-                              ha="center")
-                if row["steady_low_s"]:
-                    axis.plot([row["steady_low_s"], row["steady_high_s"]],
-                              [height] * 2, color=paint, lw=3, alpha=0.35,
-                              solid_capstyle="butt")
-            axis.plot(first, height, "o", color=paint, mfc="white")
-            axis.annotate(three(first), (first, height), fontsize=8,
-                          xytext=(0, -12), textcoords="offset points",
-                          ha="center", color="#555555")
-    axes[0, 0].set_yticks(range(len(points)),
-                          [name((*point, 0)) for point in points])
-    axes[0, 0].set_ylim(-0.7, len(points) - 0.4)
+        2, len(points), squeeze=False, sharey=True, sharex="row",
+        figsize=(max(6.6, 4.2 * len(points) + 0.6), 5.6))
+    for column, point in enumerate(points):
+        sizes = sorted(key[3] for key in groups if key[:3] == point)
+        paints = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(sizes)))
+        for size, paint in zip(sizes, paints):
+            done = [r for r in groups[*point, size] if r["status"] == "ok"]
+            for number, r in enumerate(done):
+                losses = [entry["val_loss"] for entry in r["epochs"]]
+                steps = np.arange(1, len(losses) + 1)
+                for axis, xs in ((axes[0, column], steps),
+                                 (axes[1, column],
+                                  steps * r["steps_per_epoch"])):
+                    axis.plot(xs, losses, color=paint, lw=0.9, alpha=0.7,
+                              label=f"batch {size}" if number == 0 else None)
+        axes[0, column].set_title(name((*point, 0)), loc="left")
+        axes[0, column].set_xlabel("epoch")
+        axes[1, column].set_xlabel("step")
+        axes[1, column].set_xscale("log")
+        plain_log(axes[1, column].xaxis)
+    for row in axes:
+        measure(row[0], "validation loss")
+    legend(figure, axes.flat)
     return figure
 
 
-def draw(folder, records, rows, proof, measured=()):
-    """All figures of a comparison into `folder` -> their names."""
+def draw(folder, records, rows, proof, measured=(), width=None):
+    """All figures of a comparison into `folder` -> their names; width: of the
+    A/A control."""
     groups, found = group(records), attribution.floors(records, measured)
     done = sum(r["status"] == "ok" for r in records)
     if not done:
@@ -175,19 +179,41 @@ def draw(folder, records, rows, proof, measured=()):
     drawn = []
     place, _, rest = where(records).partition(", ")
     rest += f"; {done} of {len(records)} runs"
+    sizes = {key[3] for key in groups}
+    if len(chosen(sizes)) < len(sizes):
+        rest += f"; {len(chosen(sizes))} of {len(sizes)} batch sizes"
+    limit = "; limit: what no run can beat" if found else ""
     for stem, title, figure, text in (
             ("curves_epoch", "Learning per epoch", per_epoch(groups), BAND),
             ("curves_iteration", "Learning per iteration",
              per_iteration(groups), BAND),
-            ("seconds", "Seconds per epoch", seconds_per_epoch(rows, found),
+            ("effects", "The effect of seed and batch size", effects(groups),
+             "a line per run: lines of one colour differ by their seed\n"),
+            ("seconds", "Seconds per epoch",
+             plots_time.seconds_per_epoch(rows, found),
              "filled: steady epochs, median and 95 % interval; hollow: the "
-             "first epoch with compilation" + (
-                 "; limit: what no run can beat" if found else "") + "\n"),
+             f"first epoch with compilation{limit}\n"),
+            ("epochs", "Every epoch of every run", plots_time.epochs(groups),
+             "hollow: the first epoch, with compilation\n"),
+            ("throughput", "Images per second",
+             plots_time.throughput(groups, found),
+             f"steady epochs, median over runs{limit}\n"),
+            ("wall_clock", "Seconds until it is good",
+             plots_time.wall_clock(groups),
+             "a line per run, a point per epoch; imports, data and "
+             "compilation included\n"),
+            ("parts", "What the seconds of a run go into",
+             plots_time.stacked(groups), "train: all epochs\n"),
+            ("ratios", "JAX / PyTorch", plots_time.ratios(groups, width),
+             "geometric mean over blocks and 95 % interval; grey: no "
+             "difference shown" + ("; band: one script against itself"
+                                   if width is not None else "") + "\n"),
+            ("final", "Accuracy and memory", plots_time.final(groups), ""),
             ("steps", "Seconds per step", plots_limit.steps(groups),
              "points: steady epochs, median; lines: fixed cost and cost per "
              "sample, mean fit\n"),
-            ("waterfall", "Where the time goes", plots_limit.waterfalls(
-                groups, found),
+            ("waterfall", "Where the time goes",
+             plots_limit.waterfalls(groups, found),
              "µs a step; each bar is the difference of two runs, with its "
              "95 % interval\n")):
         if figure is None:

@@ -1,7 +1,7 @@
 """Figures of the limit: seconds per step, and where they go."""
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 
 from bench import attribution, stats
 from bench.style import COLOURS, STYLES, colour, plain_log, plt
@@ -33,10 +33,9 @@ def steps(groups):
     axis.set(xscale="log", yscale="log", xlabel="batch size",
              ylabel="ms per step")
     axis.set_xticks(sizes, map(str, sizes))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
     plain_log(axis.yaxis)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8,
-                  handlelength=3)
+    axis.legend(loc="upper left", fontsize=8, handlelength=3)
     return figure
 
 

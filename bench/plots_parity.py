@@ -34,7 +34,7 @@ def parity(rows):
     sizes = sorted({row["batch_size"] for row in rows})
     known = sorted({row["contender"] for row in rows})
     figure, axes = plt.subplots(
-        2, len(sizes), figsize=(3.6 * len(sizes) + 1, 6.4), squeeze=False,
+        2, len(sizes), figsize=(max(7, 3.6 * len(sizes) + 1), 6.4), squeeze=False,
         sharex="col", sharey="row", height_ratios=(1, 1.5))
     for axis in axes[:, 0]:
         axis.set_yscale("log")

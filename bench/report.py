@@ -4,6 +4,7 @@ results.csv      a row per run and epoch (a failed run: one row, no metrics)
 iterations.csv   a row per run and step
 summary.csv      a row per point and batch size
 summary.md       the same to read, with ratios, certificate, audit, failures
+report.html      all of it on one page, with the figures inside
 aa.json          what two runs of one script differ by, after `make aa`
 """
 
@@ -15,7 +16,15 @@ import math
 import os
 from pathlib import Path
 
-from bench import audit, certificate, environment, record, tables
+from bench import (
+    audit,
+    certificate,
+    environment,
+    page,
+    record,
+    sentences,
+    tables,
+)
 from bench.cli import STORAGE, Fault, clean, warn
 from bench.record import make_folder, write_atomic
 from bench.summary import SUMMARY, group, paired, summarise, three
@@ -30,13 +39,16 @@ EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
 
 TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ("curves_epoch", "curves_iteration", "effects", "seconds", "epochs",
+           "throughput", "wall_clock", "parts", "ratios", "final", "steps",
+           "waterfall", "parity_")  # beginnings of the names that it draws
 STAMP = ".drawn"  # in figures/: what they were drawn from
 
 
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for path in (*(Path(out, name) for name in TABLES),
+    for path in (*(Path(out, name) for name in (*TABLES, "report.html")),
                  *Path(out, "figures").glob("*.[ps][nv]g")):
         if path.is_dir():
             raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
@@ -204,25 +216,34 @@ def write(out, records, proof, verdicts, scripts, machine, measured=(),
         records, rows, proof, verdicts, width, scripts, measured,
         missing or {}))
     bad = sum(r["status"] != "ok" for r in records)
-    if _read(out / "figures" / STAMP) == _stamp(out):
-        return bad  # drawing takes seconds, and these are of the same tables
+    if _read(out / "figures" / STAMP) != _stamp(out):
+        # Drawing takes seconds; else these are of the same tables.
+        bad = max(bad, _draw(out, records, rows, proof, verdicts, measured,
+                             width))
+    write_atomic(out / "report.html", page.write(
+        out, sentences.Found(records, rows, proof, verdicts, width, scripts),
+        verdicts, measured, _read(out / "summary.md")))
+    return bad
+
+
+def _draw(out, records, rows, proof, verdicts, measured, width):
+    """All figures -> 0, or 1 where there is nothing to draw with."""
     os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
     try:
         from bench import plots, plots_parity
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
-        return max(1, bad)
+        return 1
     drawn = plots_parity.draw(out / "figures", proof) if proof[2] else []
     if not audit.unfair(verdicts):
-        drawn += plots.draw(out / "figures", records, rows, proof, measured)
+        drawn += plots.draw(out / "figures", records, rows, proof,
+                            measured, width)
     # Those of an earlier comparison must not stay beside this one.
-    for pattern in ("curves_*", "seconds.*", "steps.*", "waterfall.*",
-                    "parity_*"):
-        for path in (out / "figures").glob(pattern):
-            if path.stem not in drawn:
-                path.unlink()
+    for path in (out / "figures").glob("*.[ps][nv]g"):
+        if path.stem not in drawn and path.stem.startswith(FIGURES):
+            path.unlink()
     write_atomic(out / "figures" / STAMP, _stamp(out))
-    return bad
+    return 0
 
 
 def _stamp(out):
@@ -231,7 +252,8 @@ def _stamp(out):
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
     for path in (*(out / name for name in TABLES), out / "certificate.json",
                  *(Path(__file__).with_name(f"{name}.py") for name in (
-                     "plots", "plots_limit", "plots_parity", "style"))):
+                     "plots", "plots_time", "plots_limit", "plots_parity",
+                     "style"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(
         path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"
