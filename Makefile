@@ -32,7 +32,7 @@ else
 endif
 LIMIT = limit waterfall steps target_64 target_256 target_1024
 
-.PHONY: all quick certify audit limit aa test siege book diff clean help
+.PHONY: all quick certify audit limit aa report test siege book diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
 	$(PY) compare.py --dataset auto $(ARGS)
@@ -62,6 +62,13 @@ test: $(READY)  ## sanity checks, then the long tests
 siege: $(READY)  ## inject every fault of docs/reliability.md, and write it
 	$(NEEDS_PYTEST)
 	$(PY) -m pytest -q -p no:cacheprovider --siege tests
+
+report: $(READY)  ## results/report.pdf, two pages (installs typst in .venv)
+	@$(call HAVE,$(PY),typst) || { if [ "$(PY)" = .venv/bin/python ]; \
+	  then $(PY) -m pip install -q typst; \
+	  else echo "make report needs typst: $(PY) -m pip install typst"; \
+	  exit 4; fi; }
+	$(PY) compare.py --dataset auto --only report $(ARGS)
 
 book:  ## the two scripts side by side: docs/side_by_side.html
 	$(PYTHON) bench/book.py

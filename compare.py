@@ -51,8 +51,9 @@ def make_parser():
     add("--quick", action="store_true",
         help="one seed, two epochs, two batch sizes, the cheap rungs")
     recipe.add_option(parser)
-    add("--only", choices=("certify", "audit"),
-        help="certify: every rung and feed, no runs; audit: what is done")
+    add("--only", choices=("certify", "audit", "report"),
+        help="certify: every rung and feed, no runs; audit: what is done; "
+             "report: report.pdf of what is done")
     add("--points", nargs="+", metavar="NAME:RUNG[:FEED]",
         help=f"default: {' '.join(POINTS)}")
     add("--cuda-points", nargs="+", default=[], metavar="NAME:RUNG[:FEED]",
@@ -131,13 +132,15 @@ def main():
         records, measured = run_all(job_grid, measurements, plan.blocks(
             args.points, args.batch_sizes, args.seeds, args.repeats,
             partial(probe.block, args.measure, args.points, args.batch_sizes)),
-            dry=args.only == "audit")
+            dry=args.only in ("audit", "report"))
         proof = certificate.verdict(certified, records, refused)
         verdicts = audit.audit(records, args.chosen.vary, floor)
         bad = report.write(args.out, records, proof, verdicts,
                            job_grid.script_hashes(), job_grid.machine(),
-                           measured, measurements.missing())
-    sections = ("Audit", "Parity") if args.only else args.chosen.sections
+                           measured, measurements.missing(),
+                           pdf=args.only == "report")
+    sections = (("Audit", "Parity") if args.only == "audit"
+                else args.chosen.sections)
     if args.chosen.title:
         print(f"\n{args.chosen.title}")
     print("\n" + report.terminal_tables(args.out, sections))

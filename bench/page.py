@@ -174,9 +174,13 @@ def pictures(folder):
         if path.stat().st_size > MOST:
             path = path.with_suffix(".png")
         kind = {".svg": "image/svg+xml", ".png": "image/png"}[path.suffix]
+        # Letters of one size in all of them: none is drawn larger than it is.
+        inches = float(re.search(r'width="([\d.]+)pt"', path.with_suffix(
+            ".svg").read_text("utf-8"))[1]) / 72
         content = base64.b64encode(path.read_bytes()).decode()
         yield (f'<figure id="{anchor(stem)}"><img alt="{html.escape(name)}. '
-               f'{html.escape(words)}" src="data:{kind};base64,{content}">'
+               f'{html.escape(words)}" style="max-width:{90 * inches:.0f}px" '
+               f'src="data:{kind};base64,{content}">'
                f"<figcaption><b>{html.escape(name)}.</b> "
                f"{html.escape(words)}</figcaption></figure>")
 

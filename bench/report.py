@@ -4,6 +4,7 @@ results.csv      a row per run and epoch (a failed run: one row, no metrics)
 iterations.csv   a row per run and step
 summary.csv      a row per point and batch size
 summary.md       the same to read, with ratios, certificate, audit, failures
+summary.tex      its tables for LaTeX
 report.html      all of it on one page, with the figures inside
 aa.json          what two runs of one script differ by, after `make aa`
 """
@@ -21,6 +22,7 @@ from bench import (
     certificate,
     environment,
     page,
+    paper,
     record,
     sentences,
     tables,
@@ -38,6 +40,7 @@ EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
 
 
 TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
+PAGES = ("summary.tex", "report.html", "report.pdf")
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ("curves_epoch", "curves_iteration", "effects", "seconds", "epochs",
            "throughput", "wall_clock", "parts", "ratios", "final", "steps",
@@ -48,7 +51,7 @@ STAMP = ".drawn"  # in figures/: what they were drawn from
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for path in (*(Path(out, name) for name in (*TABLES, "report.html")),
+    for path in (*(Path(out, name) for name in (*TABLES, *PAGES)),
                  *Path(out, "figures").glob("*.[ps][nv]g")):
         if path.is_dir():
             raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
@@ -192,12 +195,12 @@ def write_certificate(out, found, ran):
 
 
 def write(out, records, proof, verdicts, scripts, machine, measured=(),
-          missing=None):
+          missing=None, pdf=False):
     """Make every table and figure -> number of runs that are not ok.
 
     proof: (proved, line, certificate or None); verdicts: the audit's;
     scripts: {contender: hash of its code}; machine: what an A/A width is
-    valid for; measured, missing: of bench/probe.py."""
+    valid for; measured, missing: of bench/probe.py; pdf: report.pdf, too."""
     rows = summarise(records)
     out = Path(out)
     width = find_width(records, scripts)
@@ -220,9 +223,13 @@ def write(out, records, proof, verdicts, scripts, machine, measured=(),
         # Drawing takes seconds; else these are of the same tables.
         bad = max(bad, _draw(out, records, rows, proof, verdicts, measured,
                              width))
-    write_atomic(out / "report.html", page.write(
-        out, sentences.Found(records, rows, proof, verdicts, width, scripts),
-        verdicts, measured, _read(out / "summary.md")))
+    found = sentences.Found(records, rows, proof, verdicts, width, scripts)
+    text = _read(out / "summary.md")
+    write_atomic(out / "summary.tex", paper.tex(text))
+    write_atomic(out / "report.html", page.write(out, found, verdicts,
+                                                 measured, text))
+    if pdf:
+        paper.write(out, found, measured, page.waterfalls(found, measured))
     return bad
 
 
