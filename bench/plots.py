@@ -183,23 +183,29 @@ def draw(folder, records, rows, proof, measured=(), width=None):
     if len(chosen(sizes)) < len(sizes):
         rest += f"; {len(chosen(sizes))} of {len(sizes)} batch sizes"
     limit = "; limit: what no run can beat" if found else ""
+    ok = [r for r in records if r["status"] == "ok"]
+    curve = max(r["config"]["epochs"] for r in ok) > 1  # not a single point
+    several = len({(r["config"]["batch_size"], r["config"]["seed"])
+                   for r in ok}) > 1
     for stem, title, figure, text in (
             ("curves_epoch", "Learning per epoch", per_epoch(groups), BAND),
             ("curves_iteration", "Learning per iteration",
              per_iteration(groups), BAND),
-            ("effects", "The effect of seed and batch size", effects(groups),
+            ("effects", "The effect of seed and batch size",
+             effects(groups) if curve and several else None,
              "a line per run: lines of one colour differ by their seed\n"),
             ("seconds", "Seconds per epoch",
              plots_time.seconds_per_epoch(rows, found),
              "filled: steady epochs, median and 95 % interval; hollow: the "
              f"first epoch with compilation{limit}\n"),
-            ("epochs", "Every epoch of every run", plots_time.epochs(groups),
+            ("epochs", "Every epoch of every run",
+             plots_time.epochs(groups) if curve else None,
              "hollow: the first epoch, with compilation\n"),
             ("throughput", "Images per second",
-             plots_time.throughput(groups, found),
+             plots_time.throughput(groups, found) if len(sizes) > 1 else None,
              f"steady epochs, median over runs{limit}\n"),
             ("wall_clock", "Seconds until it is good",
-             plots_time.wall_clock(groups),
+             plots_time.wall_clock(groups) if curve else None,
              "a line per run, a point per epoch; imports, data and "
              "compilation included\n"),
             ("parts", "What the seconds of a run go into",

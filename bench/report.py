@@ -216,8 +216,7 @@ def write(out, records, proof, verdicts, scripts, machine, measured=(),
     write_atomic(out / "summary.csv", table(
         SUMMARY, [[row[c] for c in SUMMARY] for row in rows]))
     write_atomic(out / "summary.md", tables.summary(
-        records, rows, proof, verdicts, width, scripts, measured,
-        missing or {}))
+        records, rows, proof, verdicts, width, scripts, measured, missing))
     bad = sum(r["status"] != "ok" for r in records)
     if _read(out / "figures" / STAMP) != _stamp(out):
         # Drawing takes seconds; else these are of the same tables.

@@ -51,8 +51,10 @@ def wide(count):
 
 
 def save(figure, folder, stem):
-    for _ in range(2):  # the first pass does not know yet how long labels are
-        figure.draw_without_rendering()
+    figure.draw_without_rendering()
+    if any(len(label.get_text()) > 12 for axis in figure.axes
+           for label in axis.get_yticklabels()):
+        figure.draw_without_rendering()  # now it knows how long they are
     figure.set_layout_engine("none")  # laid out once, not once a format
     for kind in ("png", "svg"):
         buffer = io.BytesIO()

@@ -279,8 +279,8 @@ def failed_lines(records):
 
 # --------------------------------------------------------------------- all
 
-def summary(records, rows, proof, verdicts, width, scripts, measured,
-            missing):
+def summary(records, rows, proof, verdicts, width, scripts, measured=(),
+            missing=None):
     """summary.md. proof: (proved, line, certificate or None); verdicts: the
     audit's; measured, missing: of bench/probe.py; the rest as in ratios()."""
     groups = group(records)
@@ -303,7 +303,7 @@ def summary(records, rows, proof, verdicts, width, scripts, measured,
                      ("First epoch", first_epochs(groups)),
                      ("Break-even", break_even(groups)),
                      *attribution.sections(records, measured),
-                     *costs.sections(records, measured, missing)]
+                     *costs.sections(records, measured, missing or {})]
     sections.append(("Audit", audit.table(verdicts)))
     if proof[2]:
         sections.append(("Parity", certificate.table(proof[2])))

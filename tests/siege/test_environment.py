@@ -226,7 +226,7 @@ def test_without_matplotlib_the_tables_are_made(tmp_path):
     assert "no figures: planted" in done.stderr
     assert rows(out)[0]["status"] == "ok" and (out / "summary.md").exists()
     assert compare(out).returncode == 0
-    assert len(list((out / "figures").glob("*g"))) == 6
+    assert len(list((out / "figures").glob("*g"))) == 10
 
 
 ODD = {

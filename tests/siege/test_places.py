@@ -66,7 +66,7 @@ def test_odd_names_of_folders_work(server, tmp_path, name):
     assert "\n" + name not in done.stderr and os.listdir(tmp_path) == [name]
     out = tmp_path / name / "out"
     assert rows(out)[0]["status"] == "ok"
-    assert len(list((out / "figures").glob("*g"))) == 6
+    assert len(list((out / "figures").glob("*g"))) == 10
 
 
 @pytest.mark.slow

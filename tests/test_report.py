@@ -1,0 +1,291 @@
+"""What the report says follows from the numbers, and its pages stand alone."""
+
+import copy
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from common import ROOT
+from records import comparison, make
+
+from bench import audit, book, page, paper, sentences, tables
+from bench.summary import summarise
+
+FLOOR = {"flops": 200e9, "device": "cpu"}
+PROVED = True, "parity proved: 3 float64 traces", None
+NOT_PROVED = False, "parity NOT PROVED: no float64 trace of jax step", None
+SCRIPTS = {"jax": "a", "torch": "b"}
+
+
+def found(records, proof=PROVED, width=None):
+    verdicts = audit.audit(records, (), FLOOR)
+    return sentences.Found(records, summarise(records), proof, verdicts,
+                           width, SCRIPTS), verdicts
+
+
+def answer(records, proof=PROVED, width=None):
+    return " ".join(sentences.answer(found(records, proof, width)[0]))
+
+
+def failed(r, status, tail):
+    """The record of a run that ended otherwise."""
+    kept = ("schema", "framework", "contender", "script", "nonce", "config",
+            "repeat", "block", "order_seed")
+    return {**{key: r[key] for key in kept}, "status": status,
+            "exit": {"code": 6, "signal": None, "tail": [tail]}}
+
+
+def test_jax_wins():
+    text = answer(comparison(jax=0.5, torch=0.7))
+    assert "at batch size 256 JAX is faster (jax step takes 0.71" in text
+    assert "of the time of torch eager)" in text and "PyTorch is" not in text
+
+
+def test_pytorch_wins_and_the_ratio_is_turned_round():
+    text = answer(comparison(jax=0.7, torch=0.5))
+    assert "PyTorch is faster (torch eager takes 0.71" in text
+    assert "of the time of jax step)" in text and "JAX is faster" not in text
+
+
+def test_nothing_differs():
+    text = answer(comparison(jax=0.5, torch=0.5))
+    assert "no difference is shown" in text and "faster" not in text
+    assert "no pair by more than the noise of the seeds" in text
+
+
+def test_a_difference_below_the_control_is_not_named():
+    text = answer(comparison(jax=0.5, torch=0.55), width=0.5)
+    assert "smaller than what one script shows against itself" in text
+    assert "faster" not in text
+
+
+def test_two_blocks_are_too_few():
+    text = answer(comparison(blocks=2))
+    assert "too few blocks to say" in text and "faster (" not in text
+    assert "too few seeds to say more" in text
+
+
+def test_accuracy_that_differs_is_named():
+    records = comparison()
+    for r in records:
+        if r["contender"] == "torch":
+            r["final"]["test_accuracy"] -= 0.02
+            r["epochs"][-1]["test_accuracy"] -= 0.02
+    assert "jax step at batch 256 is higher" in answer(records)
+
+
+def test_an_unfair_comparison_has_no_ratio_in_any_sentence():
+    records = comparison()
+    records[0]["environment"]["threads"] = 1
+    text = answer(records)
+    assert text.startswith("These runs may not be compared: the audit finds "
+                           "them unfair (threads)")
+    assert "faster" not in text and "Steady epochs" not in text
+
+
+def test_a_missing_certificate_comes_first():
+    text = answer(comparison(), NOT_PROVED)
+    assert text.startswith("That the points compute the same is not proved "
+                           "(no float64 trace of jax step)")
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "unavailable"])
+def test_a_run_that_is_not_ok_is_counted_and_not_averaged(status):
+    records = comparison()
+    whole = answer(records)
+    spoilt = [*records, failed(make("torch", "step", 256), status, "why")]
+    text = answer(spoilt)
+    assert f"1 run of torch step ended as {status}; 6 of 7 finished." in text
+    assert text.endswith(whole[whole.index("Steady"):])
+    assert answer([failed(r, status, "why") for r in records]).startswith(
+        "No run finished")
+
+
+def test_one_framework_alone_is_compared_with_nothing():
+    records = [r for r in comparison() if r["contender"] == "jax"]
+    text = answer(records)
+    assert "nothing to compare with; a steady epoch takes jax step 0.5" in text
+    assert "PyTorch" not in text
+
+
+def test_an_explanation_needs_its_number():
+    same = [make(name, mode, 256, seed, seed, 0.5 + 0.05 * (
+        (seed + (mode == "step")) % 2), compile_s=5.0)
+            for seed in range(4) for name, mode in (
+                ("jax", "step"), ("torch", "eager"), ("torch", "step"))]
+    claims = dict(sentences.explanations(found(same)[0], [], {}))
+    assert not {"Compilation", "Amortisation", "Batch size",
+                "Fusion"} & claims.keys()
+    faster = copy.deepcopy(same)
+    for r in faster:
+        if r["config"]["mode"] == "step":
+            seconds = [s / 2 for s in r["timing"]["epoch_s"]]
+            r["timing"].update(epoch_s=seconds, steady_epoch_s=seconds[1])
+    claims = dict(sentences.explanations(found(faster)[0], [], {}))
+    assert "torch step takes 0.498 (" in claims["Compilation"]
+    assert "torch step at batch size 256 after" in claims["Amortisation"]
+    bars = {("jax", 64): [("fusion", [1e-4, 1.1e-4, 0.9e-4])]}
+    claims = dict(sentences.explanations(found(faster)[0], [], bars))
+    assert claims["Fusion"].startswith("Fusing operations saves jax 100 µs")
+    unsure = {("jax", 64): [("fusion", [1e-4, -1e-4, 2e-4])]}
+    assert "Fusion" not in dict(sentences.explanations(found(faster)[0], [],
+                                                       unsure))
+
+
+# --------------------------------------------------------------- the pages
+
+CASES = {
+    "full": [make(name, mode, size, seed, seed, second)
+             for seed in range(3) for size in (64, 256, 1024)
+             for name, mode, second in (
+                 ("jax", "step", 0.5), ("jax", "epoch", 0.4),
+                 ("torch", "eager", 0.7), ("torch", "step", 0.6))],
+    "one seed": [make(name, mode, 256) for name, mode in (
+        ("jax", "step"), ("torch", "eager"))],
+    "one framework": [make("jax", "step", size, seed, seed)
+                      for size in (64, 256) for seed in range(3)],
+    "twenty seeds": [make(name, mode, 1024, seed, seed)
+                     for seed in range(20)
+                     for name, mode in (("jax", "step"), ("torch", "eager"))],
+    "seven sizes": [make(name, mode, size, seed, seed, 0.3 + 20 / size)
+                    for seed in range(2)
+                    for size in (128, 192, 256, 384, 512, 768, 1024)
+                    for name, mode in (("jax", "step"), ("jax", "epoch"),
+                                       ("torch", "eager"), ("torch", "step"))],
+    "one failed": [*comparison(), failed(make("torch", "step", 256), "failed",
+                                         "<b>why & where</b>")],
+    "none finished": [failed(r, "failed", "why") for r in comparison()]}
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def made(request, tmp_path_factory):
+    """(folder with figures and report.html, sentences.Found)"""
+    from bench import plots
+    records = CASES[request.param]
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "figures").mkdir()
+    what, verdicts = found(records)
+    plots.draw(folder / "figures", records, what.rows, PROVED)
+    text = tables.summary(records, what.rows, PROVED, verdicts, None, SCRIPTS,
+                          [], {})
+    (folder / "summary.md").write_text(text, "utf-8")
+    (folder / "summary.tex").write_text(paper.tex(text), "utf-8")
+    (folder / "report.html").write_text(page.write(
+        folder, what, verdicts, [], text), "utf-8")
+    return folder, what
+
+
+def test_the_page_has_every_table_figure_and_sentence(made):
+    folder, what = made
+    text = (folder / "report.html").read_text("utf-8")
+    for title in re.findall(r"^## (.*)$", (folder / "summary.md").read_text(
+            "utf-8"), re.M):
+        assert f"<summary>{title}</summary>" in text
+    assert text.count("<figure") == len(list((folder / "figures").glob(
+        "*.svg")))
+    assert len(re.findall(r'<img alt="[^"]{20,}"', text)) == text.count("<img")
+    for sentence in sentences.answer(what):
+        assert sentence.replace("'", "&#x27;") in text
+    assert "<b>why & where</b>" not in text
+    outside = re.sub(r'href="(runs/|[a-z.]+\.(csv|md|json))"', "", text)
+    outside = re.sub(r"base64,[A-Za-z0-9+/=]+", "", outside)
+    assert not re.search(r"https?:|//\w+\.|@import|url\(", outside)
+
+
+def test_the_tables_for_latex_are_whole(made):
+    folder, _ = made
+    text = (folder / "summary.tex").read_text("utf-8")
+    blocks = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}",
+                        text, re.S)
+    assert blocks and text.count(r"\begin{") == len(blocks)
+    for columns, body in blocks:
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert rows
+        for row in rows:
+            assert len(re.findall(r"(?<!\\)&", row)) == len(columns) - 1, row
+            assert not re.search(r"(?<!\\)[%$#_]", re.sub(
+                r"\$\\(pm|mu)\$", "", row)), row
+    assert text.isascii() or not re.search(r"[±µ]", text)
+
+
+def test_the_pdf_has_two_pages_at_most(made):
+    pytest.importorskip("typst", reason="the optional package typst")
+    folder, what = made
+    if not what.done:
+        with pytest.raises(Exception, match="no run has finished"):
+            paper.write(folder, what, [], {})
+        return
+    paper.write(folder, what, [], {})
+    content = (folder / "report.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    counts = re.findall(rb"/Type\s*/Pages\b[^>]*?/Count\s+(\d+)"
+                        rb"|/Count\s+(\d+)[^>]*?/Type\s*/Pages\b", content)
+    assert counts and max(int(a or b) for a, b in counts) <= 2
+
+
+# ----------------------------------------------------------------- browser
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api",
+                               reason="the package playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium")
+    with sync.sync_playwright() as tool:
+        opened = tool.chromium.launch(executable_path=path,
+                                      args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("width, scheme", [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("which", ["report", "book"])
+def test_a_page_works_offline_on_any_screen_and_by_keyboard(
+        browser, tmp_path, which, width, scheme):
+    path = book.PAGE
+    if which == "report":
+        from bench import plots
+        path, records = tmp_path / "report.html", CASES["full"]
+        (tmp_path / "figures").mkdir()
+        what, verdicts = found(records)
+        plots.draw(tmp_path / "figures", records, what.rows, PROVED)
+        path.write_text(page.write(tmp_path, what, verdicts, [], tables.summary(
+            records, what.rows, PROVED, verdicts, None, SCRIPTS, [], {})),
+            "utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 800},
+                                  color_scheme=scheme, offline=True)
+    view, asked, errors = context.new_page(), [], []
+    view.on("request", lambda request: asked.append(request.url))
+    view.on("console", lambda message: errors.append(message.text)
+            if message.type in ("error", "warning") else None)
+    view.on("pageerror", lambda error: errors.append(str(error)))
+    view.goto(f"file://{path}")
+    view.wait_for_load_state()
+    assert not errors
+    assert [url for url in asked if not url.startswith(("file://", "data:"))
+            ] == [] and sum(url.startswith("file://") for url in asked) == 1
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    assert view.evaluate("[...document.images].filter(i => !i.alt || "
+                         "!i.naturalWidth).length") == 0
+    view.keyboard.press("Tab")
+    assert view.evaluate("document.activeElement.className") == "skip"
+    view.keyboard.press("Enter")
+    assert view.evaluate("location.hash") in ("#figures", "#s0")
+    if which == "book":
+        view.keyboard.press("7")
+        assert view.evaluate("location.hash") == "#s7"
+    else:
+        closed = view.locator("details:not([open]) > summary").first
+        closed.focus()
+        view.keyboard.press("Enter")
+        assert view.evaluate("document.activeElement.parentElement.open")
+    context.close()
+
+
+def test_the_readme_names_what_the_report_makes():
+    text = Path(ROOT, "README.md").read_text("utf-8")
+    for name in ("report.html", "report.pdf", "summary.tex", "make report",
+                 "make book", "side_by_side.html"):
+        assert name in text
