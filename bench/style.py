@@ -29,7 +29,8 @@ plt.rcParams.update({
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.alpha": 0.25, "grid.linewidth": 0.6,
     "figure.dpi": 110, "savefig.dpi": 150, "svg.hashsalt": "mlp",
-    "legend.frameon": False, "figure.constrained_layout.use": True})
+    "legend.frameon": False, "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1})
 
 
 def colour(contender, known):
