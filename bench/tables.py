@@ -307,6 +307,11 @@ def summary(records, rows, proof, verdicts, width, scripts, measured=(),
     sections.append(("Audit", audit.table(verdicts)))
     if proof[2]:
         sections.append(("Parity", certificate.table(proof[2])))
+    lost = [f"| {kind} | {clean(reason, 200).replace('|', '/')} |"
+            for kind, reason in (missing or {}).items() if reason]
+    if lost:
+        sections.append(("Not measured", [
+            "| asked for | why not |", "|---|---|", *lost]))
     if done < len(records):
         sections.append(("Runs that are not ok", failed_lines(records)))
     for title, body in sections:

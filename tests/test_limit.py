@@ -377,6 +377,16 @@ cache = "warm"
     assert states == ["warm", "warm"]
 
 
+def test_what_could_not_be_measured_is_said():
+    from bench import tables
+    from bench.summary import summarise
+    text = tables.summary([make()], summarise([make()]), (True, "", None), [],
+                          None, {}, [], {"serving": "no | memory",
+                                         "floor": None})
+    assert "## Not measured" in text and "| serving | no / memory |" in text
+    assert "| floor |" not in text
+
+
 def test_a_gpu_adds_the_rung_that_replays_a_graph(monkeypatch):
     import compare
 
