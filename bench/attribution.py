@@ -115,7 +115,8 @@ def limit(groups, found):
             f"{middle['dispatch']} | {middle['memory']} |")
     lines += ["", "Steady epochs over the arithmetic and, the other way "
               "round, over the limit: geometric means over blocks with their "
-              "95 % intervals.", "",
+              "95 % intervals. A share above 100 % is the noise of "
+              "the machine.", "",
               "| batch | point | blocks | times the arithmetic | share of the "
               "limit |", "|--:|---|--:|--:|--:|"]
     for key, members in groups.items():

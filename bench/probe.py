@@ -76,14 +76,21 @@ class Measurements:
     def path(self, probe):
         """Its settings, code and versions are in its name, as with a run."""
         grid, point = self.grid, probe.point
-        settings = {name: value for name, value in grid.settings.items()
-                    if name not in ("epochs", "schedule")}
         identity = record.digest([
-            settings, grid.cpus, [grid.code(name) for name in self._scripts(
-                probe)], (HERE / PROGRAMS[probe.kind][0]).read_text("utf-8")])
+            self._settings(point), grid.cpus,
+            [grid.code(name) for name in self._scripts(probe)],
+            (HERE / PROGRAMS[probe.kind][0]).read_text("utf-8")])
         return self.folder / ("_".join(filter(None, (
             probe.kind, *point, f"b{probe.batch_size}", f"s{probe.seed}",
             f"r{probe.repeat}", identity))) + ".json")
+
+    def _settings(self, point):
+        """The flags that decide what is measured, a contender's own among
+        them."""
+        found = {**self.grid.settings,
+                 **self.grid.own.get(point.contender, {})}
+        return {name: value for name, value in found.items()
+                if name not in ("epochs", "schedule", "init", "cache")}
 
     def _scripts(self, probe):
         """Whose frameworks it needs: of a floor, all that are here."""
@@ -109,8 +116,8 @@ class Measurements:
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in (
             ("data_dir", grid.data_dir), ("mode", point.mode),
             ("feed", point.feed), ("batch_size", probe.batch_size),
-            ("seed", probe.seed), *grid.settings.items())
-            if value and name not in ("hidden", "epochs", "schedule")]
+            ("seed", probe.seed), *self._settings(point).items())
+            if value and name != "hidden"]
         flags += ["--hidden", *map(str, grid.settings["hidden"])]
         program, *kind = PROGRAMS[probe.kind]
         scripts = ",".join(str(grid.scripts[name])
@@ -158,7 +165,7 @@ def valid(found):
 
 # ---------------------------------------------------------------- children
 
-def start(argv, default_mode="eager"):
+def start(argv):
     """What a child begins with -> (path for its answer, scripts as modules,
     args). A framework that cannot be imported is left out; Fault 4 if none
     is left."""
@@ -175,7 +182,7 @@ def start(argv, default_mode="eager"):
     if not modules:
         raise Fault(ENVIRONMENT, "no framework can be imported: "
                                  + ", ".join(reasons))
-    args = flags.parse("measure", flags.RUNGS, default_mode, rest)
+    args = flags.parse("measure", flags.RUNGS, "eager", rest)
     args.quiet = True
     return Path(out), modules, args
 

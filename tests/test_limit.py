@@ -377,6 +377,19 @@ cache = "warm"
     assert states == ["warm", "warm"]
 
 
+def test_a_contenders_own_settings_are_measured():
+    from bench.plan import Point
+
+    class Grid:
+        settings = {"optimizer": "sgd", "lr": 0.1, "epochs": 3}
+        own = {"jax": {"optimizer": "adam", "lr": 1e-3, "cache": "warm"}}
+    Grid.out = ROOT
+    every = probe.Measurements(Grid, [], ["energy"])
+    assert every._settings(Point("jax", "step", "device")) == {
+        "optimizer": "adam", "lr": 1e-3}
+    assert every._settings(probe.ANYONE) == {"optimizer": "sgd", "lr": 0.1}
+
+
 def test_what_could_not_be_measured_is_said():
     from bench import tables
     from bench.summary import summarise
