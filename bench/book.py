@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import cli, record  # noqa: E402
+from bench.document import document  # noqa: E402
 
 PAGE = ROOT / "docs" / "side_by_side.html"
-TEMPLATES = ROOT / "bench" / "templates"
 PAIR = {"jax": "mlp_jax.py", "torch": "mlp_torch.py"}
 RULER = re.compile(r"\s*# -{4,} (\d\. \w.*)$")
 DEFINED = re.compile(r"(?:    )?(?:def|class) (\w+)")
@@ -146,22 +146,9 @@ def page():
                          f'{cell("torch", b)}</div>'
                          for a, b in rows(left[title], right[title]))
                      + "</section>")
-    style = "".join((TEMPLATES / name).read_text("utf-8")
-                    for name in ("page.css", "book.css"))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>One MLP, twice: JAX and PyTorch side by side</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-</head>
-<body>
-<a class="skip" href="#s0">Skip to the scripts</a>
-<header>
-<h1>One MLP, twice: JAX and PyTorch side by side</h1>
+    title = "One MLP, twice: JAX and PyTorch side by side"
+    return document(title, "book", ("#s0", "Skip to the scripts"), f"""<header>
+<h1>{title}</h1>
 <p>The same network, trained on the same batches from the same weights, by two
 scripts with one outline. Left <code>mlp_jax.py</code>, right
 <code>mlp_torch.py</code>; functions of the same name stand side by side, and
@@ -172,11 +159,8 @@ jump to the sections.</p>
 <main>
 {"".join(parts)}
 </main>
-<footer><p>Made from the two files by <code>make book</code>.</p></footer>
-<script>{KEYS}</script>
-</body>
-</html>
-"""
+<footer><p>Made from the two files by <code>make book</code>.</p></footer>""",
+                    KEYS)
 
 
 def main():

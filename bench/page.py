@@ -12,8 +12,19 @@ import re
 from pathlib import Path
 
 from bench import audit, sentences, summary
+from bench.document import document
 
-TEMPLATES = Path(__file__).resolve().with_name("templates")
+# What a link or the address names is opened; on paper everything is.
+REVEAL = """
+function reveal() {
+  const target = location.hash && document.querySelector(location.hash);
+  if (target && target.tagName === "DETAILS") target.open = true;
+}
+addEventListener("hashchange", reveal);
+addEventListener("beforeprint", () => document.querySelectorAll("details")
+  .forEach(part => part.open = true));
+reveal();
+"""
 # (stem, title, what it shows: caption and, with the title, the text for those
 # who cannot see it)
 FIGURES = (
@@ -91,38 +102,11 @@ def write(out, found, verdicts, measured, text):
                  if Path(out, name).exists()),
              '<li><a href="runs/">runs/</a>: a record per run</li></ul>',
              "</main>"]
-    style = "".join((TEMPLATES / name).read_text("utf-8")
-                    for name in ("page.css", "report.css"))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title(found)}</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-</head>
-<body>
-<a class="skip" href="#figures">Skip to the figures</a>
-{chr(10).join(body)}
-<footer>Made by compare.py from the records in runs/. Every sentence follows
-from their numbers: where an interval contains 1, no difference is
-shown.</footer>
-<script>
-// What a link or the address names is opened; on paper everything is.
-function reveal() {{
-  const target = location.hash && document.querySelector(location.hash);
-  if (target && target.tagName === "DETAILS") target.open = true;
-}}
-addEventListener("hashchange", reveal);
-addEventListener("beforeprint", () => document.querySelectorAll("details")
-  .forEach(part => part.open = true));
-reveal();
-</script>
-</body>
-</html>
-"""
+    body.append("""<footer>Made by compare.py from the records in runs/. Every
+sentence follows from their numbers: where an interval contains 1, no
+difference is shown.</footer>""")
+    return document(title(found), "report", ("#figures", "Skip to the figures"),
+                    "\n".join(body), REVEAL)
 
 
 def title(found):
