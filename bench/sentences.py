@@ -169,8 +169,12 @@ def waiting(found):
              + (three(min(values)) if three(min(values)) == three(max(values))
                 else f"{three(min(values))} to {three(max(values))}") + " s"
              for (contender, mode), values in costs_.items()]
+    cache = {r.get("cache") for r in found.done if r["timing"]["compile_s"]}
+    cache = {frozenset(["cold"]): "an empty cache",
+             frozenset(["warm"]): "a cache that was filled before"}.get(
+        frozenset(cache), "caches of which some were filled before")
     return ("Before its first step a run compiles: " + listed(parts)
-            + " (medians, by batch size)" + (
+            + f" (medians, by batch size, with {cache})" + (
                 f"; {listed(sorted(set(eager)))} "
                 f"{'compiles' if len(set(eager)) == 1 else 'compile'} nothing "
                 "ahead" if eager else "") + ".")

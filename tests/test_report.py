@@ -102,6 +102,14 @@ def test_a_run_that_is_not_ok_is_counted_and_not_averaged(status):
         "No run finished")
 
 
+def test_a_warm_cache_is_said_beside_the_compile_seconds():
+    assert "with an empty cache)" in answer(comparison())
+    warm = [{**r, "cache": "warm"} for r in comparison()]
+    assert "with a cache that was filled before)" in answer(warm)
+    warm[0]["cache"] = "cold"
+    assert "some were filled before" in answer(warm)
+
+
 def test_one_framework_alone_is_compared_with_nothing():
     records = [r for r in comparison() if r["contender"] == "jax"]
     text = answer(records)
