@@ -214,7 +214,9 @@ def draw(folder, records, rows, proof, measured=(), width=None):
              "geometric mean over blocks and 95 % interval; grey: no "
              "difference shown" + ("; band: one script against itself"
                                    if width is not None else "") + "\n"),
-            ("final", "Accuracy and memory", plots_time.final(groups), ""),
+            ("final", "Accuracy, memory and energy" if any(
+                m["kind"] == "energy" for m in measured) else
+             "Accuracy and memory", plots_time.final(groups, measured), ""),
             ("steps", "Seconds per step", plots_limit.steps(groups),
              "points: steady epochs, median; lines: fixed cost and cost per "
              "sample, mean fit\n"),

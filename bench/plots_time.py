@@ -5,7 +5,7 @@ import math
 import numpy as np
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from bench import stats, tables
+from bench import costs, stats, tables
 from bench.style import (
     STYLES,
     chosen,
@@ -248,15 +248,18 @@ def ratios(groups, width):
     return figure
 
 
-def final(groups):
+def final(groups, measured):
     """Test accuracy of every run with the interval that the test set's size
-    allows, and the memory of the process."""
+    allows, the memory of the process, and energy where it was measured."""
     keys = [key for key in groups
             if any(r["status"] == "ok" for r in groups[key])][::-1]
     known = [key[0] for key in keys]
-    figure, (left, right) = plt.subplots(
-        1, 2, sharey=True, figsize=(9.4, 0.3 * len(keys) + 1.5),
-        width_ratios=(1.4, 1))
+    joules = costs.values(measured, "energy")
+    shares = (1.4, 1, 1) if joules else (1.4, 1)
+    figure, axes = plt.subplots(
+        1, len(shares), sharey=True, width_ratios=shares,
+        figsize=(2.2 + 3 * sum(shares), 0.3 * len(keys) + 1.5))
+    left, right = axes[:2]
     for height, key in enumerate(keys):
         paint = colour(key[0], known)
         done = [r for r in groups[key] if r["status"] == "ok"]
@@ -272,12 +275,18 @@ def final(groups):
             if None not in peaks:
                 right.plot(np.array(peaks) / 2**20, [height] * len(peaks),
                            mark, color=paint, ms=4, alpha=0.7)
+        for part, filled in (("gross", paint), ("net", "white")):
+            for value in joules.get(key, {}).get(part, ()):
+                axes[2].plot(value, height, "o", color=paint, mfc=filled, ms=4)
     left.set_yticks(range(len(keys)), [f"{name(key)}, batch {key[3]}"
                                        for key in keys], fontsize=8)
     left.set_ylim(-0.6, len(keys) - 0.4)
     left.set_xlabel("test accuracy: runs, mean, 95 % interval of the test set")
     left.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    right.set_xlabel("peak memory, MiB: process (o), device allocator (◇)")
-    right.set_xlim(0, 1.15 * max([1, *(line.get_xdata().max()
-                                       for line in right.lines)]))
+    right.set_xlabel("peak memory, MiB: process (◇: device)")
+    if joules:
+        axes[2].set_xlabel("joules an epoch (hollow: less idle)")
+    for axis in axes[1:]:
+        axis.set_xlim(0, 1.15 * max([1, *(line.get_xdata().max()
+                                          for line in axis.lines)]))
     return figure

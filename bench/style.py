@@ -22,8 +22,10 @@ from matplotlib.ticker import (  # noqa: E402
 
 from bench.record import write_atomic  # noqa: E402
 
-COLOURS = {"jax": "#0072B2", "torch": "#D55E00"}
-OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+SHADES = {"jax": ("#0072B2", "#56B4E9", "#00334F"),
+          "torch": ("#D55E00", "#E69F00", "#6E3000"),
+          "": ("#009E73", "#CC79A7", "#882255", "#999933")}
+COLOURS = {framework: SHADES[framework][0] for framework in ("jax", "torch")}
 STYLES = {"eager": ":", "step": "-", "epoch": "--"}
 plt.rcParams.update({
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
@@ -33,11 +35,18 @@ plt.rcParams.update({
     "figure.constrained_layout.w_pad": 0.1})
 
 
+def family(contender):
+    """jax-adam -> jax; "" for a script of somebody's own."""
+    first = contender.partition("-")[0]
+    return first if first in SHADES else ""
+
+
 def colour(contender, known):
-    """A framework's colour; other contenders take the next free one."""
-    others = sorted({c for c in known if c not in COLOURS})
-    return COLOURS.get(contender) or OTHERS[
-        others.index(contender) % len(OTHERS)]
+    """A framework's colour, its variants' a shade of it; others take the next
+    free one."""
+    kin = sorted({c for c in known if family(c) == family(contender)})
+    shades = SHADES[family(contender)]
+    return shades[kin.index(contender) % len(shades)]
 
 
 def width(contender, known):

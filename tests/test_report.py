@@ -166,6 +166,27 @@ CASES = {
     "none finished": [failed(r, "failed", "why") for r in comparison()]}
 
 
+def test_a_variant_has_a_shade_of_its_frameworks_colour():
+    from bench.style import COLOURS, SHADES, colour
+    known = ["torch", "jax-adam", "mine", "jax", "jax-warm", "yours"]
+    paints = {name: colour(name, known) for name in known}
+    assert len(set(paints.values())) == len(known)
+    assert (paints["jax"], paints["torch"]) == tuple(COLOURS.values())
+    assert {paints["jax-adam"], paints["jax-warm"]} < set(SHADES["jax"])
+
+
+def test_energy_is_drawn_where_it_was_measured():
+    from bench import plots_time
+    from bench.summary import group
+    groups = group(comparison())
+    weighed = [{"kind": "energy", "contender": "jax", "mode": "step",
+                "feed": "device", "batch_size": 256, "measurements": {
+                    "gross": {"value": 20.0}, "net": {"value": 12.0}}}]
+    assert len(plots_time.final(groups, []).axes) == 2
+    *_, axis = plots_time.final(groups, weighed).axes
+    assert [line.get_xdata()[0] for line in axis.lines] == [20.0, 12.0]
+
+
 @pytest.fixture(scope="module", params=list(CASES))
 def made(request, tmp_path_factory):
     """(folder with figures and report.html, sentences.Found)"""
