@@ -15,6 +15,7 @@ import io
 import json
 import math
 import os
+import textwrap
 from pathlib import Path
 
 from bench import (
@@ -37,7 +38,7 @@ RUN = ("contender", "mode", "feed", "batch_size", "seed", "repeat", "block",
 EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
          "train_loss", "train_accuracy", "val_loss", "val_accuracy",
          "test_accuracy")
-
+WIDTH = 100  # columns of a terminal that tables fit
 
 TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 PAGES = ("summary.tex", "report.html", "report.pdf")
@@ -131,9 +132,10 @@ def time_left(seconds):
 
 def terminal_tables(out, sections):
     """Some sections of summary.md, their tables aligned for a terminal."""
-    text = Path(out, "summary.md").read_text("utf-8")
+    text = Path(out, "summary.md").read_text("utf-8").replace(
+        "; bold where", "; * where").replace("**", "*")
     head, *parts = text.split("\n## ")
-    lines = head.replace("**", "").lstrip("# ").splitlines()
+    lines = aligned(head.lstrip("# ").splitlines())
     for part in parts:
         title, _, body = part.partition("\n")
         if title in sections:
@@ -142,21 +144,31 @@ def terminal_tables(out, sections):
 
 
 def aligned(lines):
-    """Markdown lines with every table in columns and without its bars."""
+    """Markdown lines with every table in columns and without its bars, in
+    WIDTH columns."""
     table, result = [], []
     for line in [*lines, ""]:
         if line.startswith("|"):
-            table.append([cell.strip().replace("**", "")
+            table.append([cell.strip()
                           for cell in line.strip("|").split("|")])
             continue
         table = [row for row in table if not set("".join(row)) <= set("-: ")]
         widths = [max(len(row[i]) for row in table)
                   for i in range(len(table[0]))] if table else []
-        result += ["  ".join(cell.ljust(width) for cell, width
-                             in zip(row, widths)).rstrip() for row in table]
+        last = sum(width + 2 for width in widths[:-1])
+        for row in table:
+            result += folded("  ".join(cell.ljust(width) for cell, width
+                                       in zip(row, widths)), last)
         table = []
-        result.append(line)
+        result += folded(line)
     return result[:-1]
+
+
+def folded(line, indent=0):
+    """A line in lines of WIDTH columns, the further ones indented."""
+    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * indent,
+                         break_long_words=False, break_on_hyphens=False
+                         ) or [""]
 
 
 # ------------------------------------------------------------- A/A control

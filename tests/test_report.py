@@ -9,7 +9,7 @@ import pytest
 from common import ROOT
 from records import comparison, make
 
-from bench import audit, book, page, paper, sentences, tables
+from bench import audit, book, page, paper, report, sentences, tables
 from bench.summary import summarise
 
 FLOOR = {"flops": 200e9, "device": "cpu"}
@@ -220,6 +220,17 @@ def test_the_page_has_every_table_figure_and_sentence(made):
     outside = re.sub(r'href="(runs/|[a-z.]+\.(csv|md|json))"', "", text)
     outside = re.sub(r"base64,[A-Za-z0-9+/=]+", "", outside)
     assert not re.search(r"https?:|//\w+\.|@import|url\(", outside)
+
+
+def test_the_terminal_shows_a_table_whole_in_a_hundred_columns(made):
+    folder, what = made
+    text = report.terminal_tables(folder, ("Speed", "Audit", "Parity"))
+    assert max(map(len, text.splitlines())) <= 100
+    speed = text[text.index("\nSpeed\n"):text.index("\nAudit\n")]
+    for row in what.rows:
+        assert re.search(rf"^{row['batch_size']} .*{row['contender']} "
+                         rf"{row['mode']} ", speed, re.M)
+    assert not re.search(r"^\|", text, re.M) and "**" not in text
 
 
 def test_the_tables_for_latex_are_whole(made):
