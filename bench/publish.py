@@ -19,8 +19,15 @@ sys.path.insert(0, str(ROOT))
 from bench import cli, record  # noqa: E402
 from bench.cli import USAGE, Fault  # noqa: E402
 
-COMPARISONS = ("", "limit", "limit_one_thread", "limit_tf32", "waterfall",
-                "steps", "target_64", "target_256", "target_1024")
+# Folders of results/, and those of their figures that are worth a repository's
+# megabytes: what a comparison was made for.
+COMPARISONS = {
+    "": ("*",), "limit": ("seconds", "throughput", "ratios"),
+    "limit_one_thread": ("seconds", "throughput", "ratios"),
+    "limit_tf32": ("seconds", "throughput", "ratios"),
+    "waterfall": ("waterfall", "parts"), "steps": ("steps",),
+    "target_64": ("wall_clock", "final"), "target_256": ("wall_clock", "final"),
+    "target_1024": ("wall_clock", "final")}
 FILES = ("summary.md", "summary.csv", "results.csv")
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
@@ -73,14 +80,15 @@ def main():
         raise Fault(USAGE, "argument NAME: of a machine, in a-z, 0-9 and -")
     target, lines = ROOT / "docs" / "results" / name, []
     shutil.rmtree(target, ignore_errors=True)
-    for comparison in COMPARISONS:
+    for comparison, stems in COMPARISONS.items():
         out = ROOT / "results" / comparison
         if not (out / "summary.md").exists():
             continue
         folder = target / (comparison or "all")
         record.make_folder(folder)
-        for path in (*(out / file for file in FILES),
-                     *(out / "figures").glob("*.png")):
+        for path in (*(out / file for file in FILES), *(
+                path for stem in stems
+                for path in (out / "figures").glob(f"{stem}.png"))):
             shutil.copy(path, folder)
         record.write_atomic(folder / "environment.json",
                             environment(out) + "\n")

@@ -329,3 +329,35 @@ def test_the_readme_names_what_the_report_makes():
     for name in ("report.html", "report.pdf", "summary.tex", "make report",
                  "make book", "side_by_side.html"):
         assert name in text
+
+
+def test_published_results_are_copied_and_the_readme_joined_from_them(
+        tmp_path, monkeypatch):
+    from bench import publish
+    records, out = CASES["full"], tmp_path / "results/limit"
+    (out / "figures").mkdir(parents=True)
+    for stem in ("seconds", "final"):
+        (out / "figures" / f"{stem}.png").write_bytes(stem.encode())
+    limit = ("\n## Limit\n\n| batch | point | blocks | times the arithmetic | "
+             "share of the limit |\n|--:|---|--:|--:|--:|\n"
+             "| 64 | jax step | 3 | 2.0 | 50% (45% to 55%) |\n")
+    (out / "summary.md").write_text(tables.summary(
+        records, summarise(records), PROVED, [], None, SCRIPTS) + limit)
+    for name in ("summary.csv", "results.csv"):
+        (out / name).write_text("a,b\n")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["publish.py", "abacus"])
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n" + "old\n".join(publish.MARKS) + "after\n")
+    stale = tmp_path / "docs/results/abacus/steps"
+    stale.mkdir(parents=True)
+    assert publish.main() == 0 and not stale.exists()
+    page = (tmp_path / "docs/results/abacus/README.md").read_text()
+    for name in re.findall(r"\]\(([^)]+)\)", page):
+        assert (tmp_path / "docs/results/abacus" / name).exists()
+    assert "limit/seconds.png" in page and "final.png" not in page
+    text = readme.read_text()
+    assert text.startswith("before") and text.endswith("after\n")
+    assert "old" not in text and "| 64 | torch step | 3 | 0.6" in text
+    assert re.search(r"\| 64 \| jax step \| 3 \| 0.5.* \| 50% \(45% to 55%\)",
+                     text)
