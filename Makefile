@@ -24,6 +24,9 @@ NEEDS_PYTEST = @$(call HAVE,$(PY),pytest) || { \
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
+# What `make all` compares; audit and report are of the same runs.
+ALL = --dataset auto --measure floor $(ARGS)
+
 # A further table: on a GPU in TF32, on a CPU with one thread.
 ifeq ($(shell nvidia-smi >/dev/null 2>&1 && echo yes),yes)
   FURTHER = --precision tf32 --out results/limit_tf32
@@ -34,8 +37,8 @@ LIMIT = limit waterfall steps target_64 target_256 target_1024
 
 .PHONY: all quick certify audit limit aa report test siege book diff clean help
 
-all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs), audit, draw
-	$(PY) compare.py --dataset auto $(ARGS)
+all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs, 15 min), draw
+	$(PY) compare.py $(ALL)
 
 quick: $(READY)  ## the same in two minutes: 6 runs of two epochs
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
@@ -44,7 +47,7 @@ certify: $(READY)  ## prove that every rung and feed computes the same (5 min)
 	$(PY) compare.py --dataset auto --only certify $(ARGS)
 
 audit: $(READY)  ## is the comparison in results/ fair? a verdict per rule
-	$(PY) compare.py --dataset auto --only audit $(ARGS)
+	$(PY) compare.py $(ALL) --only audit
 
 limit: $(READY)  ## how fast could it be, and where does the time go (80 min)
 	@for recipe in $(LIMIT); do echo "== recipes/$$recipe.toml"; \
@@ -68,7 +71,7 @@ report: $(READY)  ## results/report.pdf, two pages (installs typst in .venv)
 	  then $(PY) -m pip install -q typst; \
 	  else echo "make report needs typst: $(PY) -m pip install typst"; \
 	  exit 4; fi; }
-	$(PY) compare.py --dataset auto --only report $(ARGS)
+	$(PY) compare.py $(ALL) --only report
 
 book:  ## the two scripts side by side: docs/side_by_side.html
 	$(PYTHON) bench/book.py

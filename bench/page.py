@@ -65,15 +65,13 @@ DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
 def write(out, found, verdicts, measured, text):
     """The page's HTML. found: sentences.Found; text: summary.md."""
     head, *parts = text.split("\n## ")
-    sections = [part.partition("\n")[::2] for part in parts]
+    (_, answer), *sections = [part.partition("\n")[::2] for part in parts]
     figures = list(pictures(Path(out, "figures")))
     body = [
         "<header>", f"<h1>{title(found)}</h1>",
         f'<p class="where">{html.escape(head.splitlines()[0].lstrip("# "))}. '
         f"{html.escape(summary.versions(found.records))}.</p>",
-        '<div class="answer">', *(
-            f"<p>{html.escape(sentence)}</p>"
-            for sentence in sentences.answer(found)), "</div>",
+        f'<div class="answer">{markdown(answer.splitlines())}</div>',
         '<div class="seals">', seal("Same computation", found.proof[0],
                                     found.proof[1]),
         seal("Same conditions", not found.unfair, judged(verdicts)), "</div>",

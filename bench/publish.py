@@ -4,7 +4,7 @@
 
 Takes what `make all` and `make limit` left in results/. Nothing is typed by
 hand: summaries, tables and figures are copied, the environment is that of the
-records, and the README's table is joined from two tables of a summary.
+records, and the README's first screen is joined from a summary.
 """
 
 import json
@@ -29,6 +29,7 @@ COMPARISONS = {
     "target_64": ("wall_clock", "final"), "target_256": ("wall_clock", "final"),
     "target_1024": ("wall_clock", "final")}
 FILES = ("summary.md", "summary.csv", "results.csv")
+PICTURES = ("all", "seconds"), ("waterfall", "waterfall")  # in the README
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
@@ -61,16 +62,23 @@ def environment(out):
                        for key, values in sorted(seen.items())}, indent=1)
 
 
-def readme_table(text):
-    """The Speed of the two frameworks' own rungs beside their share of the
-    limit."""
+def first_screen(text, folder):
+    """What the README shows of a comparison: the frameworks' own rungs beside
+    their share of the limit, what was run, the answer and the pictures."""
     share = {(row[0], row[1]): row[-1] for row in section(text, "Limit")}
-    lines = ["| batch | point | n | steady epoch, s | share of the limit |",
-             "|--:|---|--:|--:|--:|"]
+    lines = ["| batch | point | n | steady epoch, s | first epoch, s | "
+             "compile, s | test accuracy | share of the limit |",
+             "|--:|---|--:|--:|--:|--:|--:|--:|"]
     for row in section(text, "Speed"):
         if row[0].isdigit() and re.fullmatch(r"(jax|torch) \w+", row[1]):
-            lines.append(f"| {row[0]} | {row[1]} | {row[2]} | {row[3]} | "
+            lines.append(f"| {' | '.join(row)} | "
                          f"{share.get((row[0], row[1]), '-')} |")
+    head, answer, *_ = text.split("\n## ")
+    lines += ["", *head.lstrip("# ").splitlines()[:-1], "",
+              *answer.partition("\n")[2].strip().splitlines(), ""]
+    for path in sorted(folder.glob("*/*.png")):
+        if (path.parent.name, path.stem) in PICTURES:
+            lines.append(f"![{path.stem}]({path.relative_to(ROOT)})")
     return "\n".join(lines) + "\n"
 
 
@@ -78,12 +86,14 @@ def main():
     name, *rest = sys.argv[1:] or [""]
     if rest or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise Fault(USAGE, "argument NAME: of a machine, in a-z, 0-9 and -")
+    done = [comparison for comparison in COMPARISONS
+            if (ROOT / "results" / comparison / "summary.md").exists()]
+    if not done:
+        raise Fault(USAGE, "nothing to publish: run make all and make limit")
     target, lines = ROOT / "docs" / "results" / name, []
     shutil.rmtree(target, ignore_errors=True)
-    for comparison, stems in COMPARISONS.items():
-        out = ROOT / "results" / comparison
-        if not (out / "summary.md").exists():
-            continue
+    for comparison in done:
+        out, stems = ROOT / "results" / comparison, COMPARISONS[comparison]
         folder = target / (comparison or "all")
         record.make_folder(folder)
         for path in (*(out / file for file in FILES), *(
@@ -100,16 +110,15 @@ def main():
                   f"{folder.name}/environment.json)", ""]
         lines += [f"![{path.stem}]({folder.name}/{path.name})"
                   for path in sorted(folder.glob("*.png"))] + [""]
-    if not lines:
-        raise Fault(USAGE, "nothing to publish: run make all and make limit")
     record.write_atomic(target / "README.md",
                         f"# Results of {name}\n\n" + "\n".join(lines))
-    readme, limit = ROOT / "README.md", ROOT / "results/limit/summary.md"
+    readme, mine = ROOT / "README.md", ROOT / "results/summary.md"
     text = readme.read_text("utf-8")
-    if limit.exists() and all(mark in text for mark in MARKS):
+    if mine.exists() and all(mark in text for mark in MARKS):
         head, rest = text.split(MARKS[0])
-        record.write_atomic(readme, head + MARKS[0] + readme_table(
-            limit.read_text("utf-8")) + MARKS[1] + rest.split(MARKS[1])[1])
+        record.write_atomic(readme, head + MARKS[0] + first_screen(
+            mine.read_text("utf-8"), target) + MARKS[1]
+            + rest.split(MARKS[1])[1])
     return cli.OK
 
 

@@ -22,10 +22,10 @@ from bench import cli, flags
 from bench.cli import USAGE, Fault, clean
 
 MAX_BYTES = 2**20
-SECTIONS = ("Speed", "Ratios", "Accuracy", "First epoch", "Break-even",
-            "Limit", "Cost per step", "Where the time goes", "Compilation",
-            "Time to accuracy", "Memory", "Serving", "Energy", "Operations",
-            "Audit", "Parity")
+SECTIONS = ("Answer", "Speed", "Ratios", "Accuracy", "First epoch",
+            "Break-even", "Limit", "Cost per step", "Where the time goes",
+            "Compilation", "Time to accuracy", "Memory", "Serving", "Energy",
+            "Operations", "Audit", "Parity")
 VARIED = ("optimizer", "lr", "init", "cache")  # as bench/audit.py names them
 OWN = ("script", "init", "cache", "optimizer", "lr")  # of a contender's table
 NOT_HERE = ("help", "recipe", "only", "quick", "contender")
@@ -36,7 +36,7 @@ class Recipe(NamedTuple):
 
     argv: list = []
     title: str = ""
-    sections: tuple = ("Speed",)
+    sections: tuple = ("Answer", "Speed")
     vary: tuple = ()
     own: dict = {}      # {contender: {"optimizer": …, "lr": …, "init": …}}
     scripts: dict = {}  # {contender: path}
@@ -72,7 +72,7 @@ def parse(text, folder, parser):
     title = plain.pop("title", None)
     if not isinstance(title, str):
         raise ValueError("key 'title': a text is required")
-    sections = _chosen(plain, "print", SECTIONS, ("Speed",))
+    sections = _chosen(plain, "print", SECTIONS, ("Answer", "Speed"))
     vary = _chosen(plain, "vary", VARIED, ())
     options = {action.dest: action for action in parser._actions
                if action.dest not in NOT_HERE}

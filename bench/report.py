@@ -227,14 +227,15 @@ def write(out, records, proof, verdicts, scripts, machine, measured=(),
         [*RUN[:7], "step", "loss", "accuracy"], step_rows(records)))
     write_atomic(out / "summary.csv", table(
         SUMMARY, [[row[c] for c in SUMMARY] for row in rows]))
+    found = sentences.Found(records, rows, proof, verdicts, width, scripts)
     write_atomic(out / "summary.md", tables.summary(
-        records, rows, proof, verdicts, width, scripts, measured, missing))
+        records, rows, proof, verdicts, width, scripts, measured, missing,
+        sentences.answer(found)))
     bad = sum(r["status"] != "ok" for r in records)
     if _read(out / "figures" / STAMP) != _stamp(out):
         # Drawing takes seconds; else these are of the same tables.
         bad = max(bad, _draw(out, records, rows, proof, verdicts, measured,
                              width))
-    found = sentences.Found(records, rows, proof, verdicts, width, scripts)
     text = _read(out / "summary.md")
     write_atomic(out / "summary.tex", paper.tex(text))
     write_atomic(out / "report.html", page.write(out, found, verdicts,

@@ -280,9 +280,10 @@ def failed_lines(records):
 # --------------------------------------------------------------------- all
 
 def summary(records, rows, proof, verdicts, width, scripts, measured=(),
-            missing=None):
+            missing=None, answer=()):
     """summary.md. proof: (proved, line, certificate or None); verdicts: the
-    audit's; measured, missing: of bench/probe.py; the rest as in ratios()."""
+    audit's; measured, missing: of bench/probe.py; answer: sentences that come
+    first; the rest as in ratios()."""
     groups = group(records)
     done = sum(r["status"] == "ok" for r in records)
     broken = audit.unfair(verdicts)
@@ -296,7 +297,8 @@ def summary(records, rows, proof, verdicts, width, scripts, measured=(),
              f"{done} of {len(records)} runs finished. {versions(records)}.",
              "", (proof[1][:1].upper() + proof[1][1:] if proof[0] else
                   f"**{proof[1]}**") + f". {judged}"]
-    sections = [("Speed", speed(rows, groups, not broken, width, scripts))]
+    sections = [("Answer", "\n\n".join(answer).splitlines()),
+                ("Speed", speed(rows, groups, not broken, width, scripts))]
     if not broken:
         sections += [("Ratios", ratios(groups, width, scripts)),
                      ("Accuracy", accuracies(groups)),

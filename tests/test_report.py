@@ -10,6 +10,7 @@ from common import ROOT
 from records import comparison, make
 
 from bench import audit, book, page, paper, report, sentences, tables
+from bench.cli import Fault
 from bench.summary import summarise
 
 FLOOR = {"flops": 200e9, "device": "cpu"}
@@ -197,7 +198,7 @@ def made(request, tmp_path_factory):
     what, verdicts = found(records)
     plots.draw(folder / "figures", records, what.rows, PROVED)
     text = tables.summary(records, what.rows, PROVED, verdicts, None, SCRIPTS,
-                          [], {})
+                          answer=sentences.answer(what))
     (folder / "summary.md").write_text(text, "utf-8")
     (folder / "summary.tex").write_text(paper.tex(text), "utf-8")
     (folder / "report.html").write_text(page.write(
@@ -209,7 +210,7 @@ def test_the_page_has_every_table_figure_and_sentence(made):
     folder, what = made
     text = (folder / "report.html").read_text("utf-8")
     for title in re.findall(r"^## (.*)$", (folder / "summary.md").read_text(
-            "utf-8"), re.M):
+            "utf-8"), re.M)[1:]:  # the answer stands above
         assert f"<summary>{title}</summary>" in text
     assert text.count("<figure") == len(list((folder / "figures").glob(
         "*.svg")))
@@ -224,7 +225,8 @@ def test_the_page_has_every_table_figure_and_sentence(made):
 
 def test_the_terminal_shows_a_table_whole_in_a_hundred_columns(made):
     folder, what = made
-    text = report.terminal_tables(folder, ("Speed", "Audit", "Parity"))
+    text = report.terminal_tables(folder, ("Answer", "Speed", "Audit",
+                                           "Parity"))
     assert max(map(len, text.splitlines())) <= 100
     speed = text[text.index("\nSpeed\n"):text.index("\nAudit\n")]
     for row in what.rows:
@@ -292,8 +294,7 @@ def test_a_page_works_offline_on_any_screen_and_by_keyboard(
         what, verdicts = found(records)
         plots.draw(tmp_path / "figures", records, what.rows, PROVED)
         path.write_text(page.write(tmp_path, what, verdicts, [], tables.summary(
-            records, what.rows, PROVED, verdicts, None, SCRIPTS, [], {})),
-            "utf-8")
+            records, what.rows, PROVED, verdicts, None, SCRIPTS)), "utf-8")
     context = browser.new_context(viewport={"width": width, "height": 800},
                                   color_scheme=scheme, offline=True)
     view, asked, errors = context.new_page(), [], []
@@ -334,7 +335,14 @@ def test_the_readme_names_what_the_report_makes():
 def test_published_results_are_copied_and_the_readme_joined_from_them(
         tmp_path, monkeypatch):
     from bench import publish
-    records, out = CASES["full"], tmp_path / "results/limit"
+    stale = tmp_path / "docs/results/abacus/steps"
+    stale.mkdir(parents=True)
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["publish.py", "abacus"])
+    with pytest.raises(Fault, match="nothing to publish"):
+        publish.main()
+    assert stale.exists()
+    records, out = CASES["full"], tmp_path / "results"
     (out / "figures").mkdir(parents=True)
     for stem in ("seconds", "final"):
         (out / "figures" / f"{stem}.png").write_bytes(stem.encode())
@@ -342,22 +350,21 @@ def test_published_results_are_copied_and_the_readme_joined_from_them(
              "share of the limit |\n|--:|---|--:|--:|--:|\n"
              "| 64 | jax step | 3 | 2.0 | 50% (45% to 55%) |\n")
     (out / "summary.md").write_text(tables.summary(
-        records, summarise(records), PROVED, [], None, SCRIPTS) + limit)
+        records, summarise(records), PROVED, [], None, SCRIPTS,
+        answer=["JAX is red.", "PyTorch is blue."]) + limit)
     for name in ("summary.csv", "results.csv"):
         (out / name).write_text("a,b\n")
-    monkeypatch.setattr(publish, "ROOT", tmp_path)
-    monkeypatch.setattr("sys.argv", ["publish.py", "abacus"])
     readme = tmp_path / "README.md"
     readme.write_text("before\n" + "old\n".join(publish.MARKS) + "after\n")
-    stale = tmp_path / "docs/results/abacus/steps"
-    stale.mkdir(parents=True)
     assert publish.main() == 0 and not stale.exists()
     page = (tmp_path / "docs/results/abacus/README.md").read_text()
     for name in re.findall(r"\]\(([^)]+)\)", page):
         assert (tmp_path / "docs/results/abacus" / name).exists()
-    assert "limit/seconds.png" in page and "final.png" not in page
+    assert "all/seconds.png" in page
     text = readme.read_text()
     assert text.startswith("before") and text.endswith("after\n")
     assert "old" not in text and "| 64 | torch step | 3 | 0.6" in text
+    assert "JAX is red.\n\nPyTorch is blue.\n" in text
+    assert "(docs/results/abacus/all/seconds.png)" in text
     assert re.search(r"\| 64 \| jax step \| 3 \| 0.5.* \| 50% \(45% to 55%\)",
                      text)
