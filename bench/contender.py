@@ -86,7 +86,8 @@ class Run:
         self.sizes = [data.PIXELS, *args.hidden, data.CLASSES]
         self.timing = {"import_s": clock() - BIRTH, "trace_s": None,
                        "lower_s": None, "compile_s": None, "epoch_s": [],
-                       "read_s": [], "evaluate_s": 0.0}
+                       "order_s": [], "read_s": [],
+                       "evaluate_s": 0.0}
         self.curve, self.epochs, self.compilations = [], [], []
         self.orders = hashlib.sha256()
         self.record = {
@@ -221,12 +222,14 @@ class Run:
             before, start = self.compiled(), clock()
             # ------------------------------------------- the clock runs
             order = self.order(epoch)
+            drawn = clock()
             state, metrics = train_epoch(state, *self.sets["train"], order,
                                          self.schedule(epoch))
             self.fence((state, metrics))
             # ------------------------------------------- the clock stands
             end = clock()
             self.timing["epoch_s"].append(end - start)
+            self.timing["order_s"].append(drawn - start)
             curve = np.asarray(self.to_host(metrics)).astype(self.dtype)
             # After an honest fence nothing is left to wait for: the audit
             # looks whether reading the result took long.

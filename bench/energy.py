@@ -31,7 +31,9 @@ def counter():
         count = pynvml.nvmlDeviceGetCount()
         if chosen is None and count == 1:
             device = pynvml.nvmlDeviceGetHandleByIndex(0)
-        elif chosen is not None and chosen.isdigit():
+        elif chosen is not None and chosen.isdigit() and (
+                count == 1 or os.environ.get("CUDA_DEVICE_ORDER")
+                == "PCI_BUS_ID"):  # as NVML counts; CUDA: the fastest first
             device = pynvml.nvmlDeviceGetHandleByIndex(int(chosen))
         elif chosen is not None and chosen.startswith("GPU-") and (
                 "," not in chosen):
@@ -39,7 +41,8 @@ def counter():
         else:
             raise Fault(ENVIRONMENT, f"{count} devices and "
                         f"CUDA_VISIBLE_DEVICES {chosen!r}: which one is used "
-                        "is not certain. Set it to one number")
+                        "is not certain. Set it to one number, and "
+                        "CUDA_DEVICE_ORDER to PCI_BUS_ID")
         read = pynvml.nvmlDeviceGetTotalEnergyConsumption
         read(device)
     except ImportError as error:
@@ -78,7 +81,10 @@ class Steady(contender.Run):
         seconds, gross = clock() - begin, joules() - start
         if not np.isfinite(np.asarray(self.to_host(metrics))).all():
             raise contender.Diverged("the loss was not finite")
-        net = max(0.0, gross - idle * seconds) / epochs
+        net = (gross - idle * seconds) / epochs
+        if net <= 0:
+            raise Fault(ENVIRONMENT, f"{gross:g} J in {seconds:.1f} s of work "
+                        f"are not above the {idle:g} W of doing nothing")
         samples = self.n - self.n % self.args.batch_size
         how = f"energy counter over {seconds:.1f} s, {epochs} epochs"
         self.found = {

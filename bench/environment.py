@@ -22,7 +22,7 @@ from bench.cli import ENVIRONMENT, Fault
 # Variables that change results or timings, by the start of their names.
 TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
            "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
-           "CUBLAS_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
+           "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
 
 
 def process_age():
@@ -139,15 +139,17 @@ def check_tf32(precision, capability):
 
 def check_torch_rung(mode, device):
     """Fault 4 where a compiled rung of PyTorch cannot run on this machine."""
-    if device != "cpu":
-        return
-    if mode == "epoch":
+    if mode == "epoch" and device == "cpu":
         raise Fault(ENVIRONMENT, "argument --mode: epoch: replays a CUDA "
                                  "graph and needs an NVIDIA GPU. Choose step")
-    names = [os.environ.get("CXX"), "g++", "clang++"]
-    if mode == "step" and not any(
-            name and shutil.which(name.split()[0]) for name in names):
-        raise Fault(ENVIRONMENT, "argument --mode: step: torch.compile needs "
-                                 "a C++ compiler on a CPU and found none of "
-                                 "$CXX, g++, clang++. Install g++, or choose "
-                                 "eager")
+    # Inductor writes C++ for a CPU; for a GPU Triton compiles its launchers.
+    language, variable, *names = (
+        ("C++", "CXX", "g++", "clang++") if device == "cpu" else
+        ("C", "CC", "gcc", "clang"))
+    if mode in ("step", "epoch") and not any(
+            name and shutil.which(name.split()[0])
+            for name in (os.environ.get(variable), *names)):
+        raise Fault(ENVIRONMENT, f"argument --mode: {mode}: torch.compile "
+                                 f"needs a {language} compiler and found none "
+                                 f"of ${variable}, {', '.join(names)}. "
+                                 f"Install {names[0]}, or choose eager")

@@ -42,8 +42,9 @@ def run(script, arguments, cpus, timeout, nonce, temporary, kept=None):
         if kept or "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
             folder = Path(kept or cache).resolve()
             folder.mkdir(exist_ok=True)
-            surroundings.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(
-                folder / "inductor"))
+            surroundings.update(
+                TMPDIR=str(folder), TRITON_CACHE_DIR=str(folder / "triton"),
+                TORCHINDUCTOR_CACHE_DIR=str(folder / "inductor"))
         if kept:  # JAX keeps only what took a second, unless told
             surroundings.update(
                 JAX_COMPILATION_CACHE_DIR=str(folder / "jax"),

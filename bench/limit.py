@@ -200,9 +200,13 @@ def graph(torch, call):
         call()
     torch.cuda.current_stream().wait_stream(stream)
     recorded = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(recorded):
+    # Other libraries' threads may use the device meanwhile: not forbidden.
+    with torch.cuda.graph(recorded, capture_error_mode="thread_local"):
         call()
-    return recorded.replay
+
+    def again(_=call):  # keeps what it reads alive: a graph holds addresses
+        recorded.replay()
+    return again
 
 
 def jax_calls(module, shapes, images, order):
@@ -210,7 +214,8 @@ def jax_calls(module, shapes, images, order):
     rung epoch. What one step makes the next one reads, so that XLA can leave
     none out: gradients become weights, and outputs what is passed back."""
     jax = module.jax
-    a, w, images, order = jax.device_put((shapes.a, shapes.w, images, order))
+    a, w, images, order = jax.block_until_ready(jax.device_put(
+        (shapes.a, shapes.w, images, order)))
 
     def loop(gather, a, w, images, order):
         def body(carry, idx):

@@ -77,7 +77,7 @@ def _parity_curves(loss, gap, rows, known, precision):
                 (*certificate.key(row)[:3], 0)), **style)
     bounded = rows[0]["steps_bounded"] if precision == "fp32" else max(
         row["steps"] for row in rows)
-    bound = certificate.BOUND[precision](rows[0]["batch_size"])
+    bound = certificate.bound(rows[0], "loss")
     gap.plot([1, bounded], [bound] * 2, color="black", lw=1)
     gap.annotate(f"allowed in {'float64' if precision == 'fp64' else 'float32'}",
                  (1, bound), xytext=(2, 3), fontsize=7.5,

@@ -234,6 +234,7 @@ def check(record):
         _number(f"dataset.sizes.{part}", sizes.get(part) if isinstance(
             sizes, dict) else None, 1)
     for field, entries in (("compilations", record.get("compilations")),
+                           ("timing.order_s", timing.get("order_s", [])),
                            ("timing.read_s", timing.get("read_s"))):
         if not isinstance(entries, list):
             _fail(field, entries, "a list")

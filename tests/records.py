@@ -46,7 +46,7 @@ def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
             "import_s": 1.0, "data_s": 0.3, "to_device_s": 0.05,
             "trace_s": None, "lower_s": None,
             "compile_s": compile_s if compiled else None, "epoch_s": seconds,
-            "read_s": [0.001] * epochs,
+            "order_s": [0.001] * epochs, "read_s": [0.001] * epochs,
             "first_epoch_s": seconds[0] + compile_s * compiled,
             "steady_epoch_s": statistics.median(seconds[1:])
             if epochs > 1 else None,

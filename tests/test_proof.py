@@ -168,6 +168,34 @@ def test_a_fault_in_a_script_is_named(traces, fault):
     assert "NOT PROVED" in line and f" {named}" in line, line
 
 
+def test_tf32_called_float32_is_named_at_any_batch_size(tmp_path):
+    """Where losses of many steps may differ by more than TF32's rounding."""
+    old, mutant = "x @ w + b)", tmp_path / "mlp_jax_tf32.py"
+    mutant.write_text(JAX.read_text("utf-8").replace(old, (
+        "jax.lax.reduce_precision(x, 8, 10) @ "
+        "jax.lax.reduce_precision(w, 8, 10) + b)")), "utf-8")
+    weights = tmp_path / "init.npz"
+    assert call(JAX, "--epochs", 0, "--hidden", 128, 128, "--save",
+                weights).returncode == 0
+    rows, found = [], {}
+    for point, mode, script in (("mutant", "step", mutant),
+                                ("torch", "eager", TORCH)):
+        row = {**dict(zip(certificate.KEY, (
+            point, mode, "device", "sgd", 0.1, "fp32", 256))), "steps": 5}
+        job = {"script": str(script), "out": str(tmp_path / f"{point}.npz"),
+               "plan": [{**entry("sgd", mode, weights, precision="fp32",
+                                 batch_size=256), "steps": 5}]}
+        (tmp_path / "jobs.json").write_text(json.dumps([job]), "utf-8")
+        subprocess.run([sys.executable, "-c", ALL_JOBS,
+                        tmp_path / "jobs.json"], cwd=ROOT, check=True)
+        found.update(certificate._read(Path(job["out"]), [row], "lost"))
+        rows.append(row)
+    judged = [certificate._judge(row, rows, found) for row in rows]
+    assert [row["proved"] for row in judged] == [False, True]
+    assert judged[0]["loss"] < 1e-3  # the losses alone would not show it
+    assert ": logits differs" in certificate.explain(judged[0])
+
+
 # ---------------------------------------------------------------- the audit
 
 def put(*path):
