@@ -134,10 +134,10 @@ def main():
             dry=args.only in ("audit", "report"))
         proof = certificate.verdict(certified, records, refused)
         verdicts = audit.audit(records, args.chosen.vary, floor)
-        bad = report.write(args.out, records, proof, verdicts,
-                           job_grid.script_hashes(), job_grid.machine(),
-                           measured, measurements.missing(),
-                           pdf=args.only == "report")
+        drawn = report.write(args.out, records, proof, verdicts,
+                             job_grid.script_hashes(), job_grid.machine(),
+                             measured, measurements.missing(),
+                             pdf=args.only == "report")
     sections = (("Audit", "Parity") if args.only == "audit"
                 else args.chosen.sections)
     if args.chosen.title:
@@ -146,22 +146,23 @@ def main():
     print(f"report   {os.path.join(args.out, 'report.html')}\n"
           f"summary  {os.path.join(args.out, 'summary.md')}\n"
           f"figures  {os.path.join(args.out, 'figures')}")
-    return ending(args, records, bad, proof, audit.unfair(verdicts))
+    return ending(args, records, drawn, proof, audit.unfair(verdicts))
 
 
-def ending(args, records, bad, proof, broken):
+def ending(args, records, drawn, proof, broken):
     """Say on stderr what is wrong, if anything -> exit code."""
     for verdict in broken:
         warn(PROG, f"NOT FAIR: {verdict.rule}: {verdict.words}")
     if not proof[0]:
         warn(PROG, proof[1])
-    if bad:
-        warn(PROG, f"{bad} of {len(records)} runs are not ok: see the reasons "
+    lost = sum(r["status"] != "ok" for r in records)
+    if lost:
+        warn(PROG, f"{lost} of {len(records)} runs are not ok: see the reasons "
                    f"in {os.path.join(args.out, 'summary.md')}. Run the same "
                    "command again to try them again")
     if records and all(r["status"] == "unavailable" for r in records):
         return ENVIRONMENT
-    return FAILED if bad or broken or not proof[0] else OK
+    return FAILED if lost or not drawn or broken or not proof[0] else OK
 
 
 def certify(args, job_grid):

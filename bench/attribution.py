@@ -8,7 +8,7 @@ block, with the t interval over blocks.
 import numpy as np
 
 from bench import stats
-from bench.summary import by_block, group, name, three
+from bench.summary import by_block, group, name, three, together, with_span
 
 AGAIN = "-again"  # names the second run of a script that has one already
 # What a step of L layers cannot start at once: L products forward, the loss,
@@ -55,6 +55,9 @@ def floors(records, measured, kind="floor"):
         batch_bytes = size * 784 * (8 if precision == "fp64" else 4)
         row = {"products": steps * values[f"products {library}"],
                "bare": steps * values[f"bare {library}"],
+               "own": {key.removeprefix("bare "): steps * value
+                       for key, value in values.items()
+                       if key.startswith("bare ")},
                "dispatch": steps * chain * kernels(hidden),
                "memory": steps * batch_bytes / start["bandwidth"]}
         found[m["block"], size] = {
@@ -78,25 +81,20 @@ def fastest(mine):
 
 def spread(values, scale=1.0):
     """'123 (120 to 126)': mean over blocks with its interval."""
-    span = stats.interval(values)
-    text = signed(scale * float(np.mean(values)))
-    return text + (f" ({signed(scale * span[0])} to {signed(scale * span[1])})"
-                   if span else "")
-
-
-def signed(value):
-    return f"-{three(-value)}" if value < 0 else three(value)
+    values = scale * np.asarray(values)
+    return with_span(float(values.mean()), stats.interval(values))
 
 
 # --------------------------------------------------------------- the limit
 
 def limit(groups, found):
     """Section: the limit of every batch size and the share of each rung."""
-    lines = ["What no run of this machine can beat, in seconds an epoch, "
-             "median over blocks: the matrix products of every step at their "
-             "true shapes and nothing else, by the fastest library; as many "
-             "dependent kernels as a step has at least, each doing nothing; "
-             "the images read from memory once. The limit is the largest.",
+    lines = ["How fast it could be, in seconds an epoch, median over blocks: "
+             "the matrix products of every step at their true shapes and "
+             "nothing else, by the fastest library that is installed; as many "
+             "kernels in a row as a step has when each product is one, doing "
+             "nothing; the images read from memory once. The limit is the "
+             "largest.",
              "", "| batch | blocks | limit, s | arithmetic, s | by | by each "
              "library, s | dispatch, s | memory, s |",
              "|--:|--:|--:|--:|---|---|--:|--:|"]
@@ -115,8 +113,8 @@ def limit(groups, found):
             f"{middle['dispatch']} | {middle['memory']} |")
     lines += ["", "Steady epochs over the arithmetic and, the other way "
               "round, over the limit: geometric means over blocks with their "
-              "95 % intervals. A share above 100 % is the noise of "
-              "the machine.", "",
+              "95 % intervals. A share above 100 % means that the floor was "
+              "none in that block.", "",
               "| batch | point | blocks | times the arithmetic | share of the "
               "limit |", "|--:|---|--:|--:|--:|"]
     for key, members in groups.items():
@@ -127,17 +125,27 @@ def limit(groups, found):
             share, part = stats.ratio([row["limit"] for row in rows], times)
             lines.append(
                 f"| {key[3]} | {name(key)} | {len(times)} | "
-                f"{_ratio(over, span)} | {_ratio(share, part, _percent)} |")
-    return lines
+                f"{with_span(over, span)} | "
+                f"{with_span(share, part, '{:.0%}'.format)} |")
+    return [*lines, *_orders(groups)]
 
 
-def _percent(value):
-    return f"{value:.0%}"
-
-
-def _ratio(value, span, form=three):
-    return form(value) + (f" ({form(span[0])} to {form(span[1])})"
-                          if span else "")
+def _orders(groups):
+    """What drawing the batch order takes, which is inside the clock."""
+    drawn = [(float(np.median([np.median(t["order_s"]) for t in times])),
+              float(np.median([np.median(t["order_s"]) / t["steady_epoch_s"]
+                               for t in times])), key)
+             for key, members in groups.items()
+             if (times := [r["timing"] for r in members
+                           if r["status"] == "ok" and r["timing"].get("order_s")
+                           and r["timing"]["steady_epoch_s"]])]
+    if not drawn:
+        return []
+    _, share, key = max(drawn, key=lambda row: row[1])
+    return ["", "Drawing the batch order on the host, which every rung's "
+            "clock includes and no floor does, takes "
+            f"{three(1e3 * max(row[0] for row in drawn))} ms an epoch at most, "
+            f"{share:.1%} of an epoch of {name(key)} at batch size {key[3]}."]
 
 
 def paired(records, found, size):
@@ -215,7 +223,7 @@ BARS = {
     (("torch", "eager"), ("torch", "step")): "Python dispatch and fusion",
     (("torch-traced", "step"), ("torch", "step")):
         "Python per operation, and fusion",
-    (("torch", "step"), ("torch", "epoch")): "a launch from Python per step"}
+    (("torch", "step"), ("torch", "epoch")): "a launch from Python per kernel"}
 
 
 def waterfall(groups, found, framework, size):
@@ -231,6 +239,10 @@ def waterfall(groups, found, framework, size):
             if other == size}
     if not rows or not levels or levels[0][0][1] != "eager":
         return []
+    if all(framework in row["own"] and row["library"] != framework
+           for row in rows.values()):
+        levels.append(("own", {b: row["own"][framework]
+                               for b, row in rows.items()}))
     levels += [("bare", {b: row["bare"] for b, row in rows.items()}),
                ("products", {b: row["products"] for b, row in rows.items()})]
     blocks = sorted(set.intersection(*(set(times) for _, times in levels)))
@@ -240,9 +252,11 @@ def waterfall(groups, found, framework, size):
         (framework, "eager", "device", size)] if r["status"] == "ok")
     bars = []
     for (upper, above), (lower, below) in zip(levels, levels[1:]):
+        rest = ("all but batch and products" if upper[1] == "eager"
+                else "softmax, update, loop")
         text = BARS.get((upper, lower), {
-            "bare": "softmax, update, loop" if upper[1] != "eager"
-            else "all but batch and products",
+            "own": rest, "bare": "another library's products"
+            if upper == "own" else rest,
             "products": "gathering the batch"}.get(
                 lower, f"from {upper[1]} to {lower[1]}"))
         bars.append((text, [(above[b] - below[b]) / steps for b in blocks]))
@@ -250,16 +264,20 @@ def waterfall(groups, found, framework, size):
         levels[-1][1][b] / steps for b in blocks])]
 
 
-def ends(groups, again, framework, size):
-    """[seconds a step in each block] between eager and the products, both
-    run again as a pair of their own; [] where they were not."""
-    key = (framework + AGAIN, "eager", "device", size)
-    pairs = paired(groups.get(key, []), again, size)
-    if not pairs:
-        return []
-    steps = next(r["steps_per_epoch"] for r in groups[key]
-                 if r["status"] == "ok")
-    return [(time - row["products"]) / steps for time, row in pairs]
+def waterfalls(groups, found):
+    """{(framework, batch size): waterfall} of all that there are."""
+    return {(framework, size): bars for framework in LEVELS
+            for size in sorted({size for _, size in found})
+            if (bars := waterfall(groups, found, framework, size))}
+
+
+def ends(groups, contender, found, size):
+    """{block: seconds a step between eager and the products}"""
+    key = (contender, "eager", "device", size)
+    return {r["block"]: (r["timing"]["steady_epoch_s"] - found[
+        r["block"], size]["products"]) / r["steps_per_epoch"]
+        for r in groups.get(key, ()) if r["status"] == "ok"
+        and r["timing"]["steady_epoch_s"] and (r["block"], size) in found}
 
 
 def where_time_goes(groups, found, again):
@@ -268,36 +286,31 @@ def where_time_goes(groups, found, again):
              "the difference of two runs of the same block; together they "
              "lead from the eager rung down to the products alone. A negative "
              "bar is a rung that was slower than the one above it.", ""]
-    for framework in LEVELS:
-        for size in sorted({size for _, size in found}):
-            bars = waterfall(groups, found, framework, size)
-            if not bars:
-                continue
-            lines += [f"| {framework}, batch {size} | µs a step | share of "
-                      "eager |", "|---|--:|--:|"]
-            whole = sum(np.mean(values) for _, values in bars)
-            lines += [f"| {text} | {spread(values, 1e6)} | "
-                      f"{np.mean(values) / whole:.0%} |"
-                      for text, values in bars]
-            lines += ["", _adds_up(bars, ends(groups, again, framework, size)),
-                      ""]
+    for (framework, size), bars in waterfalls(groups, found).items():
+        lines += [f"| {framework}, batch {size} | µs a step | share of eager "
+                  "|", "|---|--:|--:|"]
+        whole = sum(np.mean(values) for _, values in bars)
+        lines += [f"| {text} | {spread(values, 1e6)} | "
+                  f"{np.mean(values) / whole:.0%} |" for text, values in bars]
+        lines += ["", _again(*(ends(groups, framework + more, floor, size)
+                               for more, floor in (("", found),
+                                                   (AGAIN, again)))), ""]
     return lines[:-1]
 
 
-def _adds_up(bars, control):
-    """Do the bars above the products agree with the two ends run apart?"""
-    total = np.sum([values for _, values in bars[:-1]], axis=0)
-    text = f"The bars above the products add up to {spread(total, 1e6)}"
-    if not control:
+def _again(first, second):
+    """Both ends, and both run again by themselves: do they differ?"""
+    text = ("From eager down to the products, which is what the bars above "
+            f"them add up to: {spread(list(first.values()), 1e6)}")
+    if not second:
         return text + "; the two ends were not run again."
-    text += f"; the two ends, run again by themselves: {spread(control, 1e6)}"
-    count = min(len(total), len(control))
-    span = stats.interval(np.log(total[:count]) - np.log(control[:count])
-                          if min(*total, *control) > 0 else [])
-    if span is None:
-        return text + ": too few blocks to say whether they agree."
-    return text + (": they agree." if span[0] <= 0 <= span[1] else
-                   ": THEY DO NOT AGREE.")
+    text += ("; the two ends, run again by themselves: "
+             + spread(list(second.values()), 1e6))
+    one, two = together(first, second)
+    span = stats.ratio(one, two)[1] if one and min(*one, *two) > 0 else None
+    return text + (
+        ": too few blocks to say whether they differ." if span is None else
+        ": THEY DIFFER." if stats.decided(span) else ": no difference shown.")
 
 
 def sections(records, measured):
@@ -310,8 +323,7 @@ def sections(records, measured):
         sections.append(("Limit", limit(groups, found)))
     if fits(groups):
         sections.append(("Cost per step", cost_per_step(groups)))
-    if any(waterfall(groups, found, framework, size)
-           for framework in LEVELS for _, size in found):
+    if waterfalls(groups, found):
         sections.append(("Where the time goes",
                          where_time_goes(groups, found, again)))
     return sections

@@ -79,8 +79,9 @@ def _across(done, vary):
             continue
         values = sorted({value for group in groups.values()
                          for value in group})
-        yield Verdict(rule, FAIR, "the same: " + ", ".join(values[:4]) + (
-            " …" if len(values) > 4 else ""))
+        yield Verdict(rule, FAIR, (
+            "the same" if len(groups) == 1 else "each the same where it must "
+            "be") + ": " + ", ".join(values[:4]) + " …" * (len(values) > 4))
     yield _residency(done)
 
 
@@ -120,14 +121,27 @@ def unfair(verdicts):
     return [v for v in verdicts if v.level == UNFAIR]
 
 
+def line(verdicts):
+    """'28 of 30 rules hold; warning: better than chance'"""
+    rules = {level: [v.rule for v in verdicts if v.level == level]
+             for level in (FAIR, UNFAIR, WARNING, UNKNOWN)}
+    held = len(rules.pop(FAIR))
+    return f"{held} of {len(verdicts)} rules hold" + "".join(
+        f"; {level}: {', '.join(names)}"
+        for level, names in rules.items() if names)
+
+
 def comparable(first, second):
     """May a ratio of these two groups of records be shown? Only when they
     agree, seed by seed, in what a recipe may vary on purpose."""
-    for _, get, _, variable in SAME:
+    for _, get, scope, variable in SAME:
         if variable:
-            one, two = ({r["config"]["seed"]: _show(get(r)) for r in records}
-                        for records in (first, second))
-            if any(one[seed] != two[seed] for seed in one.keys() & two.keys()):
+            one, two = ({r["config"]["seed"]: (scope(r), _show(get(r)))
+                         for r in records} for records in (first, second))
+            # Outside a rule's scope (eager PyTorch has nothing to find in a
+            # cache) is no difference.
+            if any(one[seed][0] == two[seed][0] and one[seed] != two[seed]
+                   for seed in one.keys() & two.keys()):
                 return False
     return all(r["config"]["feed"] == first[0]["config"]["feed"]
                for r in second)

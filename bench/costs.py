@@ -6,19 +6,23 @@ import numpy as np
 
 from bench import stats
 from bench.attribution import spread
-from bench.summary import by_block, group, name, three
+from bench.summary import (
+    by_block,
+    group,
+    name,
+    scores_by_seed,
+    three,
+    together,
+    with_span,
+)
 
 TARGETS = (0.97, 0.98)
 
 
-def timed(values, scale=1.0):
+def timed(values):
     """'1.23 (1.20 to 1.26)': median of times, interval of their geometric
     mean; '-' without any."""
-    if not values:
-        return "-"
-    middle, span = stats.seconds([scale * value for value in values])
-    return three(middle) + (f" ({three(span[0])} to {three(span[1])})"
-                            if span else "")
+    return with_span(*stats.seconds(values)) if values else "-"
 
 
 def finished(groups):
@@ -43,7 +47,7 @@ def compilation(groups, measured):
              "and 95 % interval. JAX traces the step (Python runs once), "
              "lowers it to StableHLO, and XLA compiles it; PyTorch's first "
              "call does all in one. Capture: what recording the CUDA graph "
-             "of an epoch takes more than compiling its step, by block.",
+             "of a step takes more than compiling it, by block.",
              "", "| batch | point | cache | n | trace | lower | compile | "
              "capture | sum |", "|--:|---|---|--:|--:|--:|--:|--:|--:|"]
     for key, done in finished(groups):
@@ -79,10 +83,9 @@ def _capture(groups, key):
     """Of a CUDA graph: compiling ahead of it less that of the step alone."""
     if key[:2] != ("torch", "epoch"):
         return "-"
-    whole, step = (by_block(groups.get(k, []), "compile_s")
-                   for k in (key, ("torch", "step", *key[2:])))
-    return spread([whole[b] - step[b] for b in whole.keys() & step.keys()]
-                  ) if whole.keys() & step.keys() else "-"
+    whole, step = together(*(by_block(groups.get(k, []), "compile_s")
+                             for k in (key, ("torch", "step", *key[2:]))))
+    return spread(np.subtract(whole, step)) if whole else "-"
 
 
 # -------------------------------------------------------- time to accuracy
@@ -98,43 +101,46 @@ def reached(r, target):
     return None
 
 
+def _middle(times):
+    """The median where some never end."""
+    middle = float(np.median(times))
+    return three(middle) if np.isfinite(middle) else "-"
+
+
 def time_to_accuracy(groups):
     """Section: how long until the network is good enough."""
     lines = ["The end of the first epoch whose test accuracy is at least the "
              "target: seconds of training, compilation included, and seconds "
              "since the process was created (imports, data and the "
-             "evaluations before it, too). Median over the runs that got "
-             "there and 95 % interval of the geometric mean.", "",
+             "evaluations before it, too). Median over all runs; 95 % "
+             "interval of the geometric mean where all got there.", "",
              "| batch | point | target | runs that got there | training, s | "
              "from process start, s |", "|--:|---|--:|--:|--:|--:|"]
+    # Of a short comparison nothing would be said but "0 of 3".
+    targets = [target for target in TARGETS if any(
+        reached(r, target) for _, done in finished(groups) for r in done)]
     for key, done in finished(groups):
-        for target in TARGETS:
-            # Of a short comparison nothing would be said but "0 of 3".
-            if not any(reached(r, target) for _, others in finished(groups)
-                       for r in others):
-                continue
+        for target in targets:
             times = [found for r in done if (found := reached(r, target))]
-            train, whole = zip(*times) if times else ((), ())
+            # Fewer than all would flatter the point that fails more often.
+            train, whole = (map(timed, zip(*times)) if len(times) == len(done)
+                            else map(_middle, zip(*times, *[
+                                (np.inf, np.inf)] * (len(done) - len(times)))))
             lines.append(f"| {key[3]} | {name(key)} | {target:.0%} | "
-                         f"{len(times)} of {len(done)} | {timed(train)} | "
-                         f"{timed(whole)} |")
-    lines += ["", "After the last epoch, mean over runs with the 95 % "
-              "interval of the mean:", "", "| batch | point | n | epochs | "
+                         f"{len(times)} of {len(done)} | {train} | {whole} |")
+    lines += ["", "After the last epoch, mean over seeds with its 95 % "
+              "interval:", "", "| batch | point | seeds | epochs | "
               "validation accuracy | test accuracy |",
               "|--:|---|--:|--:|--:|--:|"]
     for key, done in finished(groups):
-        scores = [[r["epochs"][-1]["val_accuracy"] for r in done],
-                  [r["final"]["test_accuracy"] for r in done]]
-        lines.append(f"| {key[3]} | {name(key)} | {len(done)} | "
-                     f"{done[0]['config']['epochs']} | "
-                     + " | ".join(map(_percent, scores)) + " |")
+        scores = [list(scores_by_seed(done, score).values()) for score in (
+            lambda r: r["epochs"][-1]["val_accuracy"],
+            lambda r: r["final"]["test_accuracy"])]
+        lines.append(f"| {key[3]} | {name(key)} | {len(scores[0])} | "
+                     f"{done[0]['config']['epochs']} | " + " | ".join(
+                         with_span(np.mean(s), stats.interval(s),
+                                   "{:.2%}".format) for s in scores) + " |")
     return lines
-
-
-def _percent(scores):
-    span = stats.interval(scores)
-    return f"{np.mean(scores):.2%}" + (
-        f" ({span[0]:.2%} to {span[1]:.2%})" if span else "")
 
 
 # ------------------------------------------------------------------ memory

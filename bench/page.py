@@ -11,7 +11,7 @@ import json
 import re
 from pathlib import Path
 
-from bench import audit, sentences, summary
+from bench import attribution, audit, sentences, summary
 from bench.document import document
 
 # What a link or the address names is opened; on paper everything is.
@@ -74,7 +74,7 @@ def write(out, found, verdicts, measured, text):
         f'<div class="answer">{markdown(answer.splitlines())}</div>',
         '<div class="seals">', seal("Same computation", found.proof[0],
                                     found.proof[1]),
-        seal("Same conditions", not found.unfair, judged(verdicts)), "</div>",
+        seal("Same conditions", not found.unfair, audit.line(verdicts) + "."), "</div>",
         "</header>", "<main>",
         '<nav aria-label="Contents"><a href="#figures">Figures</a>'
         + "".join(f'<a href="#{anchor(name)}">{html.escape(name)}</a>'
@@ -108,10 +108,10 @@ difference is shown.</footer>""")
 
 
 def title(found):
-    names = {"jax": "JAX", "torch": "PyTorch"}
-    mine = [names[f] for f in found.frameworks()] or ["No run finished"]
-    return " and ".join(mine) + " on " + (summary.where(found.records).split(
-        ",")[0] if found.done else "anything")
+    if not found.done:
+        return "No run finished"
+    return html.escape(f"{found.called()} on "
+                       + summary.where(found.records).split(",")[0])
 
 
 def anchor(name):
@@ -123,24 +123,9 @@ def seal(name, good, words):
             f'{"yes" if good else "NO"}</b>{html.escape(words)}</div>')
 
 
-def judged(verdicts):
-    counts = {level: [v for v in verdicts if v.level == level]
-              for level in (audit.FAIR, audit.WARNING, audit.UNKNOWN,
-                            audit.UNFAIR)}
-    text = f"{len(counts[audit.FAIR])} of {len(verdicts)} rules hold"
-    for level in (audit.UNFAIR, audit.WARNING, audit.UNKNOWN):
-        if counts[level]:
-            text += f"; {level}: " + ", ".join(v.rule for v in counts[level])
-    return text + "."
-
-
 def waterfalls(found, measured):
-    from bench import attribution
-    floors = attribution.floors(found.records, measured)
-    return {(framework, size): bars for framework in attribution.LEVELS
-            for size in sorted({size for _, size in floors})
-            if (bars := attribution.waterfall(found.groups, floors, framework,
-                                              size))}
+    return attribution.waterfalls(found.groups, attribution.floors(
+        found.records, measured))
 
 
 def pictures(folder):
@@ -184,7 +169,7 @@ def environment(found):
 # ---------------------------------------------------------------- Markdown
 
 def inline(text):
-    """Bold, code and links of one line -> HTML."""
+    """Bold and code of one line -> HTML."""
     text = html.escape(text)
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
     return re.sub(r"`(.+?)`", r"<code>\1</code>", text)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench import record, sentences, summary
+from bench import record, sentences, summary, tables
 from bench.cli import ENVIRONMENT, Fault
 
 TEMPLATE = Path(__file__).resolve().with_name("templates") / "paper.typ"
@@ -41,42 +41,31 @@ TRANSFORMS = (
 def content(found, measured, waterfalls, figures):
     """What the template needs, as plain data."""
     r = found.done[0]
-    c, env = r["config"], r["environment"]
-    hidden = " - ".join(map(str, c["hidden"]))
+    hidden = " - ".join(map(str, r["config"]["hidden"]))
     sizes = r["dataset"]["sizes"]
     names = {"mnist": "MNIST", "digits": "generated digits (not MNIST)"}
     batches = sentences.listed([str(size) for size in found.sizes])
-    header = ["batch", "point", "n", "steady epoch, s", "first epoch, s",
-              "compile, s", "test accuracy"]
     rows = [row for row in found.rows if row["ok"]]
-    table = [header] + [[
-        str(row["batch_size"]), summary.name((
-            row["contender"], row["mode"], row["feed"], 0)),
-        f"{row['ok']}" + ("" if row["ok"] == row["runs"]
-                          else f" of {row['runs']}"),
-        _timed(row), summary.three(row["first_epoch_s"]) or "-",
-        summary.three(row["compile_s"]) or "-",
-        f"{row['test_accuracy']:.2%}" + (
-            f" ± {row['test_accuracy_sd']:.2%}"
-            if row["test_accuracy_sd"] is not None else "")]
-        for row in rows[:MOST_ROWS]]
+    trained = sentences.listed(sorted({
+        f"{r['config']['optimizer']} with learning rate {r['config']['lr']:g}"
+        for r in found.done}))
+    epochs = " or ".join(map(str, sorted(
+        {r["config"]["epochs"] for r in found.done})))
     left = len(rows) - MOST_ROWS
     return {
-        "title": "One MLP in " + (sentences.listed([
-            {"jax": "JAX", "torch": "PyTorch"}[f]
-            for f in found.frameworks()]) or "another framework"),
+        "title": f"One MLP in {found.called()}",
         "where": summary.where(found.records).split(", ")[0],
         "answer": sentences.answer(found),
         "architecture": (
             f"A multilayer perceptron 784 - {hidden} - 10 with ReLU, "
             f"{r['parameters']:,} parameters, He initialisation, softmax "
-            f"cross-entropy on one-hot labels, {c['optimizer']} with learning "
-            f"rate {c['lr']:g}, {c['epochs']} epochs, batch sizes {batches}."),
+            f"cross-entropy on one-hot labels, {trained}, {epochs} epochs, "
+            f"batch sizes {batches}."),
         "setup": (
             f"{names[r['dataset']['name']]}: {sizes['train']:,} training, "
             f"{sizes['val']:,} validation and {sizes['test']:,} test images. "
             f"{summary.where(found.records)}. "
-            f"{summary.versions(found.records)}; {env['cores']} cores. Every "
+            f"{summary.versions(found.records)}. Every "
             "run is a fresh process from the same initial weights on the same "
             "batches; the clock starts before the batch order of an epoch is "
             "made and stops after a fence. "
@@ -84,21 +73,12 @@ def content(found, measured, waterfalls, figures):
         "styles": STYLES, "transforms": TRANSFORMS,
         "why": [list(pair) for pair in sentences.explanations(
             found, measured, waterfalls)],
-        "table": table,
+        "table": [tables.SPEED, *map(tables.speed_cells, rows[:MOST_ROWS])],
         "note": ("Seconds: median over processes and 95 % interval of their "
                  "geometric mean. Test accuracy: mean ± standard deviation "
-                 "over runs." + (f" {left} more rows: summary.md."
+                 "over seeds." + (f" {left} more rows: summary.md."
                                  if left > 0 else "")),
         "figures": figures}
-
-
-def _timed(row):
-    if row["steady_epoch_s"] is None:
-        return "-"
-    text = summary.three(row["steady_epoch_s"])
-    return text + (f" ({summary.three(row['steady_low_s'])} to "
-                   f"{summary.three(row['steady_high_s'])})"
-                   if row["steady_low_s"] else "")
 
 
 def write(out, found, measured, waterfalls):

@@ -17,15 +17,16 @@ def steps(groups):
     known = [point[0] for point in fitted]
     figure, axis = plt.subplots(figsize=(7.2, 4.6))
     for point, rows in fitted.items():
-        sizes, times = zip(*(
-            (key[3], np.median([
-                r["timing"]["steady_epoch_s"] / r["steps_per_epoch"]
-                for r in members if r["status"] == "ok"]))
-            for key, members in groups.items() if key[:3] == point))
+        times = {key[3]: [r["timing"]["steady_epoch_s"] / r["steps_per_epoch"]
+                          for r in members if r["status"] == "ok"
+                          and r["timing"]["steady_epoch_s"]]
+                 for key, members in groups.items() if key[:3] == point}
+        sizes = [size for size in times if times[size]]
         fixed, each = np.mean([row[:2] for row in rows], axis=0)
         line = np.geomspace(min(sizes), max(sizes), 100)
         paint = colour(point[0], known)
-        axis.plot(sizes, 1e3 * np.array(times), "o", color=paint, ms=4)
+        axis.plot(sizes, [1e3 * np.median(times[size]) for size in sizes],
+                  "o", color=paint, ms=4)
         axis.plot(line, 1e3 * (fixed + each * line), STYLES[point[1]],
                   color=paint, lw=1.2, label=(
                       f"{name((*point, 0))}: {three(1e6 * max(fixed, 0))} µs "
@@ -41,10 +42,7 @@ def steps(groups):
 
 def waterfalls(groups, found):
     """From each eager rung down to the products; None without floors."""
-    sizes = sorted({size for _, size in found})
-    grid = {(framework, size): bars for framework in attribution.LEVELS
-            for size in sizes if (bars := attribution.waterfall(
-                groups, found, framework, size))}
+    grid = attribution.waterfalls(groups, found)
     if not grid:
         return None
     rows = sorted({framework for framework, _ in grid})
@@ -75,7 +73,7 @@ def _waterfall(axis, framework, size, bars):
         if span:  # of the bar's length, at its lower end
             axis.plot([max(end, upper - 1e6 * value) for value in span],
                       [-height] * 2, color="black", lw=0.8)
-        axis.annotate(attribution.signed(middle),
+        axis.annotate(three(middle),
                       (max(lower, upper), -height), fontsize=8,
                       xytext=(4, 0), textcoords="offset points", va="center")
         upper -= middle

@@ -74,7 +74,7 @@ def first_screen(text, folder):
             lines.append(f"| {' | '.join(row)} | "
                          f"{share.get((row[0], row[1]), '-')} |")
     head, answer, *_ = text.split("\n## ")
-    lines += ["", *head.lstrip("# ").splitlines()[:-1], "",
+    lines += ["", *head.lstrip("# ").splitlines(), "",
               *answer.partition("\n")[2].strip().splitlines(), ""]
     for path in sorted(folder.glob("*/*.png")):
         if (path.parent.name, path.stem) in PICTURES:

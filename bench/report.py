@@ -208,7 +208,7 @@ def write_certificate(out, found, ran):
 
 def write(out, records, proof, verdicts, scripts, machine, measured=(),
           missing=None, pdf=False):
-    """Make every table and figure -> number of runs that are not ok.
+    """Make every table and figure -> were the figures made?
 
     proof: (proved, line, certificate or None); verdicts: the audit's;
     scripts: {contender: hash of its code}; machine: what an A/A width is
@@ -231,28 +231,26 @@ def write(out, records, proof, verdicts, scripts, machine, measured=(),
     write_atomic(out / "summary.md", tables.summary(
         records, rows, proof, verdicts, width, scripts, measured, missing,
         sentences.answer(found)))
-    bad = sum(r["status"] != "ok" for r in records)
-    if _read(out / "figures" / STAMP) != _stamp(out):
-        # Drawing takes seconds; else these are of the same tables.
-        bad = max(bad, _draw(out, records, rows, proof, verdicts, measured,
-                             width))
+    # Drawing takes seconds; else these are of the same tables.
+    drawn = _read(out / "figures" / STAMP) == _stamp(out) or _draw(
+        out, records, rows, proof, verdicts, measured, width)
     text = _read(out / "summary.md")
     write_atomic(out / "summary.tex", paper.tex(text))
     write_atomic(out / "report.html", page.write(out, found, verdicts,
                                                  measured, text))
     if pdf:
         paper.write(out, found, measured, page.waterfalls(found, measured))
-    return bad
+    return drawn
 
 
 def _draw(out, records, rows, proof, verdicts, measured, width):
-    """All figures -> 0, or 1 where there is nothing to draw with."""
+    """All figures -> False where there is nothing to draw with."""
     os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
     try:
         from bench import plots, plots_parity
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
-        return 1
+        return False
     drawn = plots_parity.draw(out / "figures", proof) if proof[2] else []
     if not audit.unfair(verdicts):
         drawn += plots.draw(out / "figures", records, rows, proof,
@@ -262,7 +260,7 @@ def _draw(out, records, rows, proof, verdicts, measured, width):
         if path.stem not in drawn and path.stem.startswith(FIGURES):
             path.unlink()
     write_atomic(out / "figures" / STAMP, _stamp(out))
-    return 0
+    return True
 
 
 def _stamp(out):

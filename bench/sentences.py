@@ -8,7 +8,14 @@ there is none, that there are too few runs to say.
 import numpy as np
 
 from bench import audit, costs, stats, tables
-from bench.summary import by_block, group, name, paired, three
+from bench.summary import (
+    group,
+    name,
+    paired,
+    scores_by_seed,
+    three,
+    with_span,
+)
 
 
 class Found:
@@ -21,6 +28,12 @@ class Found:
         self.groups = group(records)
         self.done = [r for r in records if r["status"] == "ok"]
         self.sizes = sorted({r["config"]["batch_size"] for r in self.done})
+
+    def called(self):
+        """What a title calls those that ran: by framework, not by name."""
+        names = {"jax": "JAX", "torch": "PyTorch"}
+        return listed([names.get(f, f) for f in sorted(
+            {r["framework"] for r in self.done})])
 
     def best(self, contender, size):
         """Key of a contender's fastest point at a batch size, or None."""
@@ -91,14 +104,15 @@ def speed(found):
     """The best rung of each framework against the other's, by batch size."""
     if len(found.frameworks()) < 2:
         return _alone(found)
-    verdicts = {}
+    verdicts, counts = {}, set()
     for size in found.sizes:
         keys = [found.best(f, size) for f in ("jax", "torch")]
         ratio = None not in keys and tables.alike(
             found.groups, *keys) and paired(found.groups, *keys)
         if not ratio:
             continue
-        value, span, _ = ratio
+        value, span, count = ratio
+        counts |= {count} if span else set()
         words = tables.ratio_verdict(*keys, *ratio, found.width,
                                      tables.same_script(*keys, found.scripts))
         verdicts.setdefault(_kind(words, value), []).append(
@@ -113,7 +127,7 @@ def speed(found):
                 if kind:  # always the faster over the slower
                     value, span = 1 / value, (1 / span[1], 1 / span[0])
                 ratios.setdefault((name(keys[kind]), name(keys[1 - kind])),
-                                  []).append(tables.with_span(value, span))
+                                  []).append(with_span(value, span))
             parts.append(f"at {batch} {('JAX', 'PyTorch')[kind]} is faster ("
                          + "; ".join(f"{fast} takes {listed(texts)} of the "
                                      f"time of {slow}" for (fast, slow), texts
@@ -122,10 +136,11 @@ def speed(found):
             parts.append(f"at {batch} {kind}")
     if not parts:
         return _alone(found)
-    text = listed(parts)
-    return ("Steady epochs, the fastest rung of each framework: " + text
-            + ", with 95 % intervals over " + plural(len({
-                r["block"] for r in found.done}), "block") + ".")
+    return ("Steady epochs, the fastest rung of each framework in these runs: "
+            + listed(parts) + (
+                ", with 95 % intervals over "
+                + f"{min(counts)} to " * (len(counts) > 1)
+                + plural(max(counts), "block") if counts else "") + ".")
 
 
 def _kind(words, value):
@@ -146,10 +161,13 @@ def _alone(found):
         if row["steady_epoch_s"] is not None:
             span = row["steady_low_s"] and (row["steady_low_s"],
                                             row["steady_high_s"])
-            parts.append(f"{name((row['contender'], row['mode'], row['feed'], 0))}"
-                         f" {tables.with_span(row['steady_epoch_s'], span)} s "
+            parts.append(f"{name((row['contender'], row['mode'], row['feed']))}"
+                         f" {with_span(row['steady_epoch_s'], span)} s "
                          f"at batch size {row['batch_size']}")
-    return ("There is nothing to compare with; a steady epoch takes "
+    lead = ("The ratios stand in the table Ratios"
+            if tables.pairs(found.groups) else
+            "There is nothing to compare with")
+    return (f"{lead}; a steady epoch takes "
             + listed(parts[:6]) + ".") if parts else (
         "No run had a second epoch, so no steady epoch was timed.")
 
@@ -189,9 +207,11 @@ def accuracy(found):
         f"{len(scores)} runs"))
     gaps = []
     for first, second in tables.accuracy_pairs(found.groups):
-        if (first[0], second[0]) != ("jax", "torch"):
+        if found.unfair or (first[0], second[0]) != (
+                "jax", "torch") or not tables.alike(
+                found.groups, first, second):
             continue
-        one, two = (tables.scores_by_seed(found.groups[key])
+        one, two = (scores_by_seed(found.groups[key])
                     for key in (first, second))
         seeds = sorted(one.keys() & two.keys())
         if seeds:
@@ -210,7 +230,8 @@ def accuracy(found):
                 ", and no pair by more than the noise of the seeds"
                 if not higher else
                 f", of {plural(len(gaps), 'pair')} {len(higher)} by more than "
-                "the noise of the seeds: " + "; ".join(higher)) + ".")
+                "the noise of the seeds (one in twenty is by chance): "
+                + "; ".join(higher)) + ".")
 
 
 # ------------------------------------------------------------- explanation
@@ -218,6 +239,8 @@ def accuracy(found):
 def explanations(found, measured, sections):
     """[(claim, sentence)] on why performance differs, each only if a number
     of this comparison supports it. sections: of attribution.waterfall."""
+    if found.unfair:
+        return []
     result = []
     for text, sentence in (("Compilation", _compilation(found)),
                            ("Amortisation", _amortised(found)),
@@ -229,13 +252,14 @@ def explanations(found, measured, sections):
     return result
 
 
-def _ratio(found, first, second):
-    """Decided ratio of two keys, or None."""
-    if first not in found.groups or second not in found.groups:
-        return None
-    ratio = tables.alike(found.groups, first, second) and paired(
-        found.groups, first, second)
-    return ratio if ratio and stats.decided(ratio[1]) else None
+def _faster(found, first, second):
+    """'0.5 (0.4 to 0.6)' where the first is decidedly faster, or None."""
+    if {first, second} <= found.groups.keys() and tables.alike(
+            found.groups, first, second):
+        ratio = paired(found.groups, first, second)
+        if ratio and ratio[1] and ratio[1][1] < 1:
+            return with_span(*ratio[:2])
+    return None
 
 
 def _compilation(found):
@@ -245,54 +269,34 @@ def _compilation(found):
             for mode in ("epoch", "step"):
                 key = (framework, mode, "device", size)
                 base = (framework, "eager", "device", size)
-                ratio = _ratio(found, key, base)
-                if ratio and ratio[1][1] < 1:
-                    parts.append(
-                        f"{name(key)} takes {tables.with_span(*ratio[:2])} of "
-                        f"the time of {name(base)} at batch size {size}")
+                if text := _faster(found, key, base):
+                    parts.append(f"{name(key)} takes {text} of the time of "
+                                 f"{name(base)} at batch size {size}")
                     break
     return parts and ("Handing more of the work to a compiler saves time here:"
                       f" {listed(parts[:3])}.")
 
 
 def _amortised(found):
-    parts = []
-    for key in found.groups:
-        base = ("torch", "eager", key[2], key[3])
-        spent = by_block(found.groups[key], "compile_s")
-        if not spent or base not in found.groups or not tables.alike(
-                found.groups, base, key):
-            continue
-        slow, fast = (by_block(found.groups[k], "steady_epoch_s")
-                      for k in (base, key))
-        blocks = sorted(spent.keys() & slow.keys() & fast.keys())
-        if blocks:
-            _, span, words = tables.repaid([spent[b] for b in blocks],
-                                           [slow[b] - fast[b] for b in blocks])
-            if span and words.startswith("repaid"):
-                parts.append(f"{name(key)} at batch size {key[3]} after "
-                             f"{three(span[0])} to {three(span[1])} epochs")
+    parts = [f"{name(key)} at batch size {key[3]} after {three(span[0])} to "
+             f"{three(span[1])} epochs"
+             for key, _, _, span, words in tables.repayments(found.groups)
+             if span and words.startswith("repaid")]
     return parts and ("Compiling is paid once and repaid by faster epochs, "
                       f"counted against torch eager: {listed(parts[:4])}.")
 
 
 def _batch_size(found):
-    parts = []
-    if len(found.sizes) > 1:
-        small, large = found.sizes[0], found.sizes[-1]
-        for framework in found.frameworks():
-            for mode in ("eager", "step", "epoch"):
-                one, two = ((framework, mode, "device", size)
-                            for size in (large, small))
-                if one in found.groups and two in found.groups:
-                    ratio = paired(found.groups, one, two)
-                    if ratio and stats.decided(ratio[1]) and ratio[1][1] < 1:
-                        parts.append(f"{name(one)} "
-                                     + tables.with_span(*ratio[:2]))
+    if len(found.sizes) < 2:
+        return None
+    small, large = found.sizes[0], found.sizes[-1]
+    parts = [f"{name(key)} {text}" for key in found.groups
+             if key[2:] == ("device", large) and key[0] in found.frameworks()
+             and (text := _faster(found, key, (*key[:3], small)))]
     return parts and (
-        f"A step has a fixed cost, and larger batches need fewer steps: an "
-        f"epoch at batch size {large} over one at {small} is "
-        f"{listed(parts)}.")
+        "Larger batches need fewer steps and make larger products, which take "
+        f"less time a row: an epoch at batch size {large} over one at {small} "
+        f"is {listed(parts)}.")
 
 
 def _fusion(waterfalls, measured):
@@ -314,17 +318,18 @@ def _fusion(waterfalls, measured):
 
 
 def _immutability(found):
-    """Functional updates might be thought to cost memory."""
-    peaks = {}
+    """Functional updates might be thought to cost memory. The processes' own
+    size, mostly Python and framework, would not show it."""
+    parts = []
     for framework in found.frameworks():
-        values = [r["memory"]["host_peak_bytes"] for r in found.done
-                  if r["contender"] == framework
-                  and r["memory"]["host_peak_bytes"]]
-        if values:
-            peaks[framework] = float(np.median(values)) / 2**20
-    if len(peaks) < 2:
-        return None
-    return ("JAX returns new arrays where PyTorch changes them in place, but "
-            "donated buffers are written over; the processes peak at "
-            f"{three(peaks['jax'])} MiB (JAX) and {three(peaks['torch'])} MiB "
-            "(PyTorch), median over runs.")
+        mine = [r for r in found.done if r["contender"] == framework
+                and r["memory"]["device_peak_bytes"]]
+        if mine:
+            most = max(mine, key=lambda r: r["memory"]["device_peak_bytes"])
+            parts.append(
+                f"{name((framework, most['config']['mode'], 'device'))} "
+                f"{three(most['memory']['device_peak_bytes'] / 2**20)} MiB, "
+                f"where {three(costs.needed(most) / 2**20)} must exist")
+    return len(parts) > 1 and (
+        "JAX returns new arrays where PyTorch changes them in place. At most "
+        f"the device held {listed(parts)}.")

@@ -14,21 +14,28 @@ SUMMARY = ("contender", "mode", "feed", "batch_size", "runs", "ok",
 
 def three(value):
     """A number with three significant figures, never in powers of ten."""
-    if value is None:
-        return ""
-    digits = 3 - len(f"{abs(value):.0f}") if abs(value) >= 1 else (
-        2 - int(np.floor(np.log10(abs(value)))) if value else 0)
-    return f"{value:.{max(0, digits)}f}"
+    if not value:
+        return "" if value is None else "0"
+    # The exponent of the rounded number: 9.6 is 9.60, 9.996 is 10.0.
+    exponent = int(f"{value:.2e}".partition("e")[2])
+    return f"{value:.{max(0, 2 - exponent)}f}"
+
+
+def with_span(value, span, form=three):
+    """'1.23 (1.20 to 1.26)', without brackets where there is no interval."""
+    return "-" if value is None else form(value) + (
+        f" ({form(span[0])} to {form(span[1])})" if span else "")
 
 
 def name(key):
-    """(contender, mode, feed, batch size) -> 'jax step', the feed if not
-    resident on the device."""
-    return f"{key[0]} {key[1]}" + (", host feed" * (key[2] == "host"))
+    """(contender, mode, feed, …) -> 'jax step', the feed if not resident on
+    the device."""
+    return f"{key[0]} {key[1]}" + " (host feed)" * (key[2] == "host")
 
 
 def where(records):
-    """'MNIST, cpu (model), fp32, adam' of the finished runs, for captions."""
+    """'MNIST, a processor, 2 cores, fp32, adam lr 0.001' of the finished
+    runs, for captions."""
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return "no finished run"
@@ -42,12 +49,6 @@ def where(records):
         lambda r: f"{r['config']['optimizer']} lr {r['config']['lr']:g}"
                   + (" cosine" * (r["config"].get("schedule") == "cosine")))]
     return ", ".join(" and ".join(part) for part in parts)
-
-
-def devices(records):
-    """Names of the devices that the finished runs were on."""
-    return sorted({r["environment"]["device_name"] for r in records
-                   if r["status"] == "ok"})
 
 
 def versions(records):
@@ -91,7 +92,7 @@ def summarise(records):
         if steady and None not in steady:
             row["steady_epoch_s"], span = stats.seconds(steady)
             row["steady_low_s"], row["steady_high_s"] = span or (None, None)
-        scores = [r["final"]["test_accuracy"] for r in done]
+        scores = list(scores_by_seed(done).values())
         if scores:
             row["test_accuracy"] = float(np.mean(scores))
             row["test_accuracy_sd"] = (float(np.std(scores, ddof=1))
@@ -106,14 +107,25 @@ def by_block(records, field):
             if r["status"] == "ok" and r["timing"].get(field) is not None}
 
 
+def scores_by_seed(records, score=lambda r: r["final"]["test_accuracy"]):
+    """{seed: mean score of its finished runs}. Repeats of a seed start from
+    the same weights on the same batches: they are one score, not several."""
+    scores = {}
+    for r in records:
+        if r["status"] == "ok":
+            scores.setdefault(r["config"]["seed"], []).append(score(r))
+    return {seed: float(np.mean(values)) for seed, values in scores.items()}
+
+
+def together(*series):
+    """Several {block: value} -> their values in the blocks that all have."""
+    blocks = sorted(set.intersection(*map(set, series)))
+    return [[one[block] for block in blocks] for one in series]
+
+
 def paired(groups, first, second):
     """Ratio of the steady times of two keys over the blocks both finished in
     -> (ratio, interval or None, blocks), or None without any."""
-    one, two = (by_block(groups[key], "steady_epoch_s")
-                for key in (first, second))
-    blocks = sorted(one.keys() & two.keys())
-    if not blocks:
-        return None
-    value, span = stats.ratio([one[b] for b in blocks],
-                              [two[b] for b in blocks])
-    return value, span, len(blocks)
+    one, two = together(*(by_block(groups[key], "steady_epoch_s")
+                          for key in (first, second)))
+    return (*stats.ratio(one, two), len(one)) if one else None

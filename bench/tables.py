@@ -16,16 +16,13 @@ from bench.summary import (
     group,
     name,
     paired,
+    scores_by_seed,
     three,
+    together,
     versions,
     where,
+    with_span,
 )
-
-
-def with_span(value, span, form=three):
-    """'1.23 (1.20 to 1.26)', without brackets where there is no interval."""
-    return "-" if value is None else form(value) + (
-        f" ({form(span[0])} to {form(span[1])})" if span else "")
 
 
 def points(value):
@@ -59,17 +56,31 @@ def same_script(first, second, scripts):
         scripts.get(first[0], 1) == scripts.get(second[0], 2))
 
 
+SPEED = ("batch", "point", "n", "steady epoch, s", "first epoch, s",
+         "compile, s", "test accuracy")
+
+
+def speed_cells(row):
+    """A row of summarise() as the table Speed shows it."""
+    span = row["steady_low_s"] and (row["steady_low_s"], row["steady_high_s"])
+    score = "-" if row["test_accuracy"] is None else (
+        f"{row['test_accuracy']:.2%}" + (
+            f" ± {row['test_accuracy_sd']:.2%}"
+            if row["test_accuracy_sd"] is not None else ""))
+    return [str(row["batch_size"]), name([row[c] for c in SUMMARY[:3]]),
+            f"{row['ok']}" + f" of {row['runs']}" * (row["ok"] < row["runs"]),
+            with_span(row["steady_epoch_s"], span),
+            three(row["first_epoch_s"]) or "-",
+            three(row["compile_s"]) or "-", score]
+
+
 def speed(rows, groups, fair, width, scripts):
     lines = ["Median over processes and, in brackets, the 95 % interval of "
              "their geometric mean; bold where the ratio to the runner-up "
              "names it faster. The first epoch includes compilation.", "",
-             "| batch | point | n | steady epoch, s | first epoch, s | "
-             "compile, s | test accuracy |", "|--:|---|--:|--:|--:|--:|--:|"]
+             f"| {' | '.join(SPEED)} |", "|--:|---|" + "--:|" * 5]
     for row in rows:
-        key = tuple(row[c] for c in SUMMARY[:4])
-        span = row["steady_low_s"] and (row["steady_low_s"],
-                                        row["steady_high_s"])
-        steady = with_span(row["steady_epoch_s"], span)
+        key, cells = tuple(row[c] for c in SUMMARY[:4]), speed_cells(row)
         rivals = sorted((r for r in rows if r["batch_size"] == key[3]
                          and r["steady_epoch_s"] is not None),
                         key=lambda r: r["steady_epoch_s"])
@@ -78,17 +89,9 @@ def speed(rows, groups, fair, width, scripts):
             found = alike(groups, key, other) and paired(groups, key, other)
             if found and ratio_verdict(key, other, *found, width, same_script(
                     key, other, scripts)) == f"{name(key)} is faster":
-                steady = f"**{steady}**"
-        score = "-" if row["test_accuracy"] is None else (
-            f"{row['test_accuracy']:.2%}" + (
-                f" ± {row['test_accuracy_sd']:.2%}"
-                if row["test_accuracy_sd"] is not None else ""))
-        n = (f"{row['ok']}" if row["ok"] == row["runs"]
-             else f"{row['ok']} of {row['runs']}")
-        lines.append(f"| {key[3]} | {name(key)} | {n} | {steady} | "
-                     f"{three(row['first_epoch_s']) or '-'} | "
-                     f"{three(row['compile_s']) or '-'} | {score} |")
-    return lines + ["", "Test accuracy: mean ± standard deviation over runs."]
+                cells[3] = f"**{cells[3]}**"
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines + ["", "Test accuracy: mean ± standard deviation over seeds."]
 
 
 def ratios(groups, width, scripts):
@@ -128,20 +131,21 @@ def ratio_verdict(first, second, value, span, blocks, width, same):
 
 
 def accuracies(groups):
-    lines = ["Test accuracy: mean over runs ± standard deviation; in brackets "
+    lines = ["Test accuracy: mean over seeds ± standard deviation; in brackets "
              "the 95 % interval of the mean that the test set's size alone "
              "allows (Wilson).", "",
-             "| batch | point | n | test accuracy |", "|--:|---|--:|--:|"]
+             "| batch | point | seeds | test accuracy |",
+             "|--:|---|--:|--:|"]
     for key, members in groups.items():
         done = [r for r in members if r["status"] == "ok"]
         if done:
-            scores = [r["final"]["test_accuracy"] for r in done]
+            scores = list(scores_by_seed(done).values())
             low, high = stats.wilson(np.mean(scores),
                                      done[0]["dataset"]["sizes"]["test"])
             lines.append(
-                f"| {key[3]} | {name(key)} | {len(done)} | "
+                f"| {key[3]} | {name(key)} | {len(scores)} | "
                 f"{np.mean(scores):.2%}" + (
-                    f" ± {np.std(scores, ddof=1):.2%}" if done[1:] else "")
+                    f" ± {np.std(scores, ddof=1):.2%}" if scores[1:] else "")
                 + f" ({low:.2%} to {high:.2%}) |")
     lines += ["", "Differences, paired by seed, in percentage points, with "
               "the 95 % interval of their mean over seeds:", "",
@@ -161,16 +165,6 @@ def accuracies(groups):
                          f"{with_span(np.mean(gaps), stats.interval(gaps), points)}"
                          f" | {len(seeds)} | {gap_verdict(gaps, names)} |")
     return lines
-
-
-def scores_by_seed(records):
-    """{seed: mean test accuracy of its finished runs}"""
-    scores = {}
-    for r in records:
-        if r["status"] == "ok":
-            scores.setdefault(r["config"]["seed"], []).append(
-                r["final"]["test_accuracy"])
-    return {seed: float(np.mean(values)) for seed, values in scores.items()}
 
 
 def gap_verdict(gaps, names):
@@ -201,17 +195,15 @@ def first_epochs(groups):
              "fresh process: geometric mean and 95 % interval.", "",
              "| batch | point | n | first / steady | verdict |",
              "|--:|---|--:|--:|---|"]
-    for key in groups:
-        first, steady = (by_block(groups[key], field) for field in (
-            "first_epoch_s", "steady_epoch_s"))
-        blocks = sorted(first.keys() & steady.keys())
-        if blocks:
-            value, span = stats.ratio([first[b] for b in blocks],
-                                      [steady[b] for b in blocks])
+    for key, members in groups.items():
+        first, steady = together(*(by_block(members, field) for field in (
+            "first_epoch_s", "steady_epoch_s")))
+        if first:
+            value, span = stats.ratio(first, steady)
             verdict = ("too few runs to say" if span is None else
                        "the first epoch takes longer" if span[0] > 1 else
                        "no warm-up shown")
-            lines.append(f"| {key[3]} | {name(key)} | {len(blocks)} | "
+            lines.append(f"| {key[3]} | {name(key)} | {len(first)} | "
                          f"{with_span(value, span)} | {verdict} |")
     return lines
 
@@ -223,23 +215,26 @@ def break_even(groups):
              "mean and 95 % interval.", "",
              "| batch | point | blocks | repaid after, epochs | verdict |",
              "|--:|---|--:|--:|---|"]
-    for key in groups:
-        reference = ("torch", "eager", key[2], key[3])
-        cost = by_block(groups[key], "compile_s")
-        if not cost or reference not in groups or not alike(
-                groups, reference, key):
+    rows = [f"| {key[3]} | {name(key)} | {blocks} | "
+            f"{with_span(epochs, span)} | {verdict} |"
+            for key, blocks, epochs, span, verdict in repayments(groups)]
+    return lines + rows if rows else [
+        "No rung was compiled with an empty cache beside torch eager."]
+
+
+def repayments(groups):
+    """(key, blocks, epochs, interval, verdict) of every rung that compiled
+    with an empty cache beside torch eager."""
+    for key, members in groups.items():
+        base = ("torch", "eager", *key[2:])
+        if base not in groups or not alike(groups, base, key) or any(
+                r.get("cache") == "warm" for r in members):
             continue
-        base = groups[reference]
-        slow, fast = (by_block(members, "steady_epoch_s")
-                      for members in (base, groups[key]))
-        blocks = sorted(cost.keys() & slow.keys() & fast.keys())
-        if not blocks:
-            continue
-        value, span, verdict = repaid([cost[b] for b in blocks],
-                                      [slow[b] - fast[b] for b in blocks])
-        lines.append(f"| {key[3]} | {name(key)} | {len(blocks)} | "
-                     f"{with_span(value, span)} | {verdict} |")
-    return lines
+        cost, slow, fast = together(
+            by_block(members, "compile_s"),
+            *(by_block(groups[k], "steady_epoch_s") for k in (base, key)))
+        if cost:
+            yield key, len(cost), *repaid(cost, np.subtract(slow, fast))
 
 
 def repaid(costs, gains):
@@ -251,15 +246,11 @@ def repaid(costs, gains):
         return None, None, ("never: its epochs are slower" if never else
                             "not shown: in some blocks its epochs are not "
                             "faster")
-    epochs = np.array(costs) / gains
-    span = stats.interval(np.log(epochs))
-    value = float(np.exp(np.log(epochs).mean()))
-    if span is None:
-        return value, None, "too few blocks to say"
-    low, high = map(math.exp, span)
-    return value, (low, high), (
-        "too uncertain to say" if high > 100 * low else
-        f"repaid in a run of {math.ceil(high)} epochs or more")
+    value, span = stats.ratio(costs, gains)
+    return value, span, (
+        "too few blocks to say" if span is None else
+        "too uncertain to say" if span[1] > 100 * span[0] else
+        f"repaid in a run of {math.ceil(span[1])} epochs or more")
 
 
 def failed_lines(records):
@@ -289,10 +280,7 @@ def summary(records, rows, proof, verdicts, width, scripts, measured=(),
     broken = audit.unfair(verdicts)
     judged = (f"**NOT FAIR: {'; '.join(v.rule for v in broken)}.** No ratios, "
               "no joint figures: see Audit." if broken else
-              f"Audit: {sum(v.level == audit.FAIR for v in verdicts)} of "
-              f"{len(verdicts)} rules hold, none is broken"
-              + "".join(f"; {v.level}: {v.rule}" for v in verdicts
-                        if v.level != audit.FAIR) + ".")
+              f"Audit: {audit.line(verdicts)}.")
     lines = [f"# {where(records)}", "",
              f"{done} of {len(records)} runs finished. {versions(records)}.",
              "", (proof[1][:1].upper() + proof[1][1:] if proof[0] else
