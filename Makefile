@@ -27,8 +27,10 @@ ARGS ?=
 # What `make all` compares; audit and report are of the same runs.
 ALL = --dataset auto --measure floor $(ARGS)
 
-# A further table: on a GPU in TF32, on a CPU with one thread.
-ifeq ($(shell nvidia-smi >/dev/null 2>&1 && echo yes),yes)
+# A further table: on a GPU that has TF32 (compute capability 8 and above) in
+# TF32, else with one thread.
+ifeq ($(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader \
+        2>/dev/null | awk 'NR == 1 && $$1 >= 8 {print "yes"}'),yes)
   FURTHER = --precision tf32 --out results/limit_tf32
 else
   FURTHER = --threads 1 --out results/limit_one_thread

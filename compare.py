@@ -69,7 +69,7 @@ def make_parser():
     add("--repeats", type=cli.whole(1, 10_000), default=1, metavar="N",
         help="runs of each point, batch size and seed")
     add("--measure", nargs="+", choices=probe.KINDS, default=[],
-        help="beside the runs: what no run can beat, latency, energy, counts")
+        help="beside the runs: the bare products, latency, energy, counts")
     add("--threads", type=cli.whole(1, 4096), metavar="N",
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",

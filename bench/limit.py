@@ -1,4 +1,4 @@
-"""How fast this machine is: what no run can beat.
+"""How fast this machine is: the work that cannot be left out, and no more.
 
     python bench/limit.py KIND OUT.json SCRIPT[,SCRIPT] FLAG ...
 

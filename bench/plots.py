@@ -182,7 +182,7 @@ def draw(folder, records, rows, proof, measured=(), width=None):
     sizes = {key[3] for key in groups}
     if len(chosen(sizes)) < len(sizes):
         rest += f"; {len(chosen(sizes))} of {len(sizes)} batch sizes"
-    limit = "; limit: what no run can beat" if found else ""
+    limit = "; limit: the matrix products alone" if found else ""
     ok = [r for r in records if r["status"] == "ok"]
     curve = max(r["config"]["epochs"] for r in ok) > 1  # not a single point
     several = len({(r["config"]["batch_size"], r["config"]["seed"])

@@ -1,6 +1,6 @@
 """Measurements beside the runs, in the same blocks: the parent's half.
 
-floor    what no run can beat, per batch size        (bench/limit.py);
+floor    the products alone, per batch size          (bench/limit.py);
          floor-again: once more, as a control; dispatch comes with it
 serving  latency of a trained network, per framework (bench/serving.py)
 energy   joules of steady epochs, per point          (bench/energy.py)
