@@ -95,22 +95,19 @@ def limit(groups, found):
              "kernels in a row as a step has when each product is one, doing "
              "nothing; the images read from memory once. The limit is the "
              "largest.",
-             "", "| batch | blocks | limit, s | arithmetic, s | by | by each "
-             "library, s | dispatch, s | memory, s |",
-             "|--:|--:|--:|--:|---|---|--:|--:|"]
+             "", "| batch | blocks | limit, s | arithmetic by each library, s "
+             "| dispatch, s | memory, s |", "|--:|--:|--:|---|--:|--:|"]
     sizes = sorted({size for _, size in found})
     for size in sizes:
         rows = [row for (_, other), row in found.items() if other == size]
         middle = {key: three(float(np.median([row[key] for row in rows])))
-                  for key in ("limit", "products", "dispatch", "memory")}
+                  for key in ("limit", "dispatch", "memory")}
         each = ", ".join(
             f"{library} " + three(float(np.median(
                 [row["libraries"][library] for row in rows])))
             for library in sorted(rows[0]["libraries"]))
-        lines.append(
-            f"| {size} | {len(rows)} | {middle['limit']} | "
-            f"{middle['products']} | {rows[0]['library']} | {each} | "
-            f"{middle['dispatch']} | {middle['memory']} |")
+        lines.append(f"| {size} | {len(rows)} | {middle['limit']} | {each} | "
+                     f"{middle['dispatch']} | {middle['memory']} |")
     lines += ["", "Steady epochs over the arithmetic and, the other way "
               "round, over the limit: geometric means over blocks with their "
               "95 % intervals. A share above 100 % means that the floor was "
