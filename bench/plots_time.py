@@ -7,6 +7,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from bench import costs, stats, tables
 from bench.style import (
+    HALO,
     STYLES,
     chosen,
     colour,
@@ -76,7 +77,7 @@ def seconds_per_epoch(rows, found):
                 axis.plot(steady, height, "o", color=paint)
                 axis.annotate(three(steady), (steady, height), fontsize=8,
                               xytext=(0, 6), textcoords="offset points",
-                              ha="center")
+                              ha="center", path_effects=HALO)
                 if row["steady_low_s"]:
                     axis.plot([row["steady_low_s"], row["steady_high_s"]],
                               [height] * 2, color=paint, lw=3, alpha=0.35,
@@ -84,7 +85,7 @@ def seconds_per_epoch(rows, found):
             axis.plot(first, height, "o", color=paint, mfc="white")
             axis.annotate(three(first), (first, height), fontsize=8,
                           xytext=(0, -12), textcoords="offset points",
-                          ha="center", color="#555555")
+                          ha="center", color="#555555", path_effects=HALO)
     axes[0, 0].set_yticks(range(len(points)),
                           [name((*point, 0)) for point in points])
     axes[0, 0].set_ylim(-0.7, len(points) - 0.4)
@@ -235,7 +236,8 @@ def ratios(groups, width):
             axis.plot(span, [height] * 2, color=paint, lw=2)
         axis.plot(value, height, "o", color=paint, ms=5)
         axis.annotate(three(value), (value, height), xytext=(0, 5),
-                      textcoords="offset points", ha="center", fontsize=7.5)
+                      textcoords="offset points", ha="center", fontsize=7.5,
+                      path_effects=HALO)
     axis.set_yticks(range(len(rows)), [
         f"{name(first)} / {name(second)}, batch {first[3]}"
         for first, second, *_ in rows[::-1]], fontsize=8)

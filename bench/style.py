@@ -12,6 +12,7 @@ import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.patheffects import withStroke  # noqa: E402
 from matplotlib.ticker import (  # noqa: E402
     FuncFormatter,
     Locator,
@@ -26,6 +27,7 @@ SHADES = {"jax": ("#0072B2", "#56B4E9", "#00334F"),
           "torch": ("#D55E00", "#E69F00", "#6E3000"),
           "": ("#009E73", "#CC79A7", "#882255", "#999933")}
 COLOURS = {framework: SHADES[framework][0] for framework in ("jax", "torch")}
+HALO = [withStroke(linewidth=2.5, foreground="white")]  # of text on lines
 STYLES = {"eager": ":", "step": "-", "epoch": "--"}
 plt.rcParams.update({
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,

@@ -1,6 +1,5 @@
 """What the report says follows from the numbers, and its pages stand alone."""
 
-import copy
 import re
 import shutil
 from pathlib import Path
