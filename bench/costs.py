@@ -43,8 +43,8 @@ STAGES = (("tracing", "Dynamo reads the Python"),
 
 def compilation(groups, measured):
     """Section: the parts of compiling."""
-    lines = ["Seconds before the first step can run, median over processes "
-             "and 95 % interval. JAX traces the step (Python runs once), "
+    lines = ["Seconds before the first step can run, median over processes, "
+             "of the sum with its 95 % interval. JAX traces the step (Python runs once), "
              "lowers it to StableHLO, and XLA compiles it; PyTorch's first "
              "call does all in one. Capture: what recording the CUDA graph "
              "of a step takes more than compiling it, by block.",
@@ -55,10 +55,10 @@ def compilation(groups, measured):
         if not times:
             continue
         split = [t for t in times if t.get("trace_s") and t.get("lower_s")]
-        cells = [timed([t[part] for t in split])
-                 for part in ("trace_s", "lower_s")]
-        cells.append(timed([t["compile_s"] - t["trace_s"] - t["lower_s"]
-                            for t in split]))
+        cells = [three(float(np.median([part(t) for t in split])))
+                 if split else "-" for part in (
+                     lambda t: t["trace_s"], lambda t: t["lower_s"],
+                     lambda t: t["compile_s"] - t["trace_s"] - t["lower_s"])]
         caches = "/".join(sorted({str(r.get("cache")) for r in done}))
         lines.append(
             f"| {key[3]} | {name(key)} | {caches} | {len(times)} | "

@@ -70,11 +70,12 @@ def _waterfall(axis, framework, size, bars):
         lower = max(end, upper - middle)
         axis.barh(-height, upper - lower, left=lower, height=0.6, color=(
             "#999999" if height == len(bars) - 1 else COLOURS[framework]))
+        ends = [lower, upper]
         if span:  # of the bar's length, at its lower end
-            axis.plot([max(end, upper - 1e6 * value) for value in span],
-                      [-height] * 2, color="black", lw=0.8)
-        axis.annotate(three(middle),
-                      (max(lower, upper), -height), fontsize=8,
+            reach = [max(end, upper - 1e6 * value) for value in span]
+            axis.plot(reach, [-height] * 2, color="black", lw=0.8)
+            ends += reach
+        axis.annotate(three(middle), (max(ends), -height), fontsize=8,
                       xytext=(4, 0), textcoords="offset points", va="center")
         upper -= middle
     axis.set_yticks(range(0, -len(bars), -1), [text for text, _ in bars],

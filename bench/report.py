@@ -166,6 +166,7 @@ def aligned(lines):
 
 def folded(line, indent=0):
     """A line in lines of WIDTH columns, the further ones indented."""
+    indent = indent if indent <= WIDTH - 40 else 4
     return textwrap.wrap(line, WIDTH, subsequent_indent=" " * indent,
                          break_long_words=False, break_on_hyphens=False
                          ) or [""]
