@@ -316,8 +316,9 @@ def line(rows):
     if not precise:
         return "parity: nothing to compare"
     rough = [row for row in rows if row["precision"] == "fp32"]
-    return (f"parity proved: {len(precise)} float64 traces differ from "
-            f"{precise[0]['reference']} by at most "
+    traces = "1 float64 trace differs" if len(precise) == 1 else (
+        f"{len(precise)} float64 traces differ")
+    return (f"parity proved: {traces} from {precise[0]['reference']} by at most "
             f"{max(row['loss'] for row in precise):.1e} over up to "
             f"{max(row['steps'] for row in precise)} steps"
             + (f", float32 by {max(row['loss'] for row in rough):.1e} over "
