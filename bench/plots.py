@@ -22,6 +22,9 @@ from bench.summary import group, name, where
 WINDOW = 25  # most steps averaged in the per-iteration curves
 BAND = ("thick: mean over runs; thin: every run; dark band: one standard "
         "error; light band: one standard deviation\n")
+# Figures with a panel or a bar for each batch size, of many for some of them.
+PANELS = ("curves_epoch", "curves_iteration", "seconds", "epochs",
+          "wall_clock", "parts")
 FIELDS = (("train_loss", "training loss"), ("val_loss", "validation loss"),
           ("train_accuracy", "training accuracy"),
           ("val_accuracy", "validation accuracy"))
@@ -180,8 +183,8 @@ def draw(folder, records, rows, proof, measured=(), width=None):
     place, _, rest = where(records).partition(", ")
     rest += f"; {done} of {len(records)} runs"
     sizes = {key[3] for key in groups}
-    if len(chosen(sizes)) < len(sizes):
-        rest += f"; {len(chosen(sizes))} of {len(sizes)} batch sizes"
+    some = (f"; {len(chosen(sizes))} of {len(sizes)} batch sizes"
+            if len(chosen(sizes)) < len(sizes) else "")
     limit = "; limit: the matrix products alone" if found else ""
     ok = [r for r in records if r["status"] == "ok"]
     curve = max(r["config"]["epochs"] for r in ok) > 1  # not a single point
@@ -226,7 +229,8 @@ def draw(folder, records, rows, proof, measured=(), width=None):
              "95 % interval\n")):
         if figure is None:
             continue
-        caption(figure, f"{title} on {place}", text + rest, proof)
+        caption(figure, f"{title} on {place}", text + rest
+                + some * (stem in PANELS), proof)
         save(figure, folder, stem)
         drawn.append(stem)
     return drawn
