@@ -44,10 +44,11 @@ STAGES = (("tracing", "Dynamo reads the Python"),
 def compilation(groups, measured):
     """Section: the parts of compiling."""
     lines = ["Seconds before the first step can run, median over processes, "
-             "of the sum with its 95 % interval. JAX traces the step (Python runs once), "
-             "lowers it to StableHLO, and XLA compiles it; PyTorch's first "
-             "call does all in one. Capture: what recording the CUDA graph "
-             "of a step takes more than compiling it, by block.",
+             "of the sum with its 95 % interval. JAX traces the step (Python "
+             "runs once), lowers it to StableHLO, and XLA compiles it; "
+             "PyTorch's first call does all in one. Capture: what recording "
+             "the CUDA graph of a step takes more than compiling it, by "
+             "block.",
              "", "| batch | point | cache | n | trace | lower | compile | "
              "capture | sum |", "|--:|---|---|--:|--:|--:|--:|--:|--:|"]
     for key, done in finished(groups):
