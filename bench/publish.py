@@ -29,7 +29,7 @@ COMPARISONS = {
     "target_64": ("wall_clock", "final"), "target_256": ("wall_clock", "final"),
     "target_1024": ("wall_clock", "final")}
 FILES = ("summary.md", "summary.csv", "results.csv")
-PICTURES = ("all", "seconds"), ("waterfall", "waterfall")  # in the README
+PICTURES = ("all/seconds.png", "all/ratios.png")  # in the README
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
@@ -76,9 +76,9 @@ def first_screen(text, folder):
     head, answer, *_ = text.split("\n## ")
     lines += ["", *head.lstrip("# ").splitlines(), "",
               *answer.partition("\n")[2].strip().splitlines(), ""]
-    for path in sorted(folder.glob("*/*.png")):
-        if (path.parent.name, path.stem) in PICTURES:
-            lines.append(f"![{path.stem}]({path.relative_to(ROOT)})")
+    for path in (folder / picture for picture in PICTURES):
+        if path.exists():
+            lines += [f"![{path.stem}]({path.relative_to(ROOT)})", ""]
     return "\n".join(lines) + "\n"
 
 
