@@ -216,13 +216,15 @@ def accuracy(found):
         seeds = sorted(one.keys() & two.keys())
         if seeds:
             values = [one[seed] - two[seed] for seed in seeds]
-            gaps.append((float(np.mean(values)), tables.gap_verdict(
-                values, (f"{name(first)} at batch {first[3]}",
-                         f"{name(second)} at batch {second[3]}"))))
+            value, names = float(np.mean(values)), (name(first), name(second))
+            words = tables.gap_verdict(values, names)
+            gaps.append((value, words if not words.endswith("is higher") else
+                         f"{words} than {names[value > 0]} at batch size "
+                         f"{first[3]}"))
     if not gaps:
         return text + "."
     largest = max(abs(value) for value, _ in gaps)
-    higher = [words for _, words in gaps if words.endswith("is higher")]
+    higher = [words for _, words in gaps if " is higher than " in words]
     few = all(words.startswith("too few") for _, words in gaps)
     return (text + "; between the frameworks the means differ by at most "
             f"{100 * largest:.2f} points" + (

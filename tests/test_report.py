@@ -72,7 +72,8 @@ def test_accuracy_that_differs_is_named():
         if r["contender"] == "torch":
             r["final"]["test_accuracy"] -= 0.02
             r["epochs"][-1]["test_accuracy"] -= 0.02
-    assert "jax step at batch 256 is higher" in answer(records)
+    assert "jax step is higher than torch eager at batch size 256" in (
+        answer(records))
 
 
 def test_an_unfair_comparison_has_no_ratio_in_any_sentence():
