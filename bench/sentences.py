@@ -232,7 +232,7 @@ def accuracy(found):
                 ", and no pair by more than the noise of the seeds"
                 if not higher else
                 f", of {plural(len(gaps), 'pair')} {len(higher)} by more than "
-                "the noise of the seeds (one in twenty is by chance): "
+                "the noise of the seeds (one in twenty is expected by chance): "
                 + "; ".join(higher)) + ".")
 
 
