@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare scripts that train the same network: run, record, tabulate, draw.
 
-    python compare.py                   36 runs: 4 points x 3 sizes x 3 seeds
+    python compare.py                   45 runs: 5 points x 3 sizes x 3 seeds
     python compare.py --quick           6 runs of two epochs
     python compare.py --points jax:epoch torch:step:host --repeats 5
     python compare.py --recipe recipes/aa.toml
@@ -17,6 +17,7 @@ import os
 import sys
 from functools import partial
 
+import data
 from bench import (
     audit,
     certificate,
@@ -35,8 +36,8 @@ from bench import (
 from bench.cli import ENVIRONMENT, FAILED, OK, warn
 
 PROG = "compare.py"
-POINTS = ["jax:step", "jax:epoch", "torch:eager", "torch:step"]
-CUDA_POINTS = ["torch:epoch"]  # a CUDA graph: nothing that a CPU could do
+POINTS = ["jax:step", "jax:epoch", "torch:eager", "torch:model", "torch:step"]
+CUDA_POINTS = ["torch:graph"]  # a CUDA graph: nothing that a CPU could do
 QUICK = {"points": ["jax:step", "jax:epoch", "torch:eager"],
          "batch_sizes": [256, 1024], "seeds": [0], "epochs": 2}
 FULL = {"points": POINTS, "batch_sizes": [64, 256, 1024], "seeds": [0, 1, 2],
@@ -77,7 +78,7 @@ def make_parser():
     add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds of wall clock for one run")
-    flags.add_settings(parser, datasets=("mnist", "digits", "auto"))
+    flags.add_settings(parser, datasets=(*data.DATASETS, "auto"))
     return parser
 
 
@@ -112,14 +113,15 @@ def main():
     """Arguments, folder, data, frameworks, proof, and only then the grid."""
     args = arguments()
     settings = {name: getattr(args, name) for name in (
-        "dataset", "split", "limit", "hidden", "optimizer", "lr", "schedule",
+        "dataset", "split", "examples", "hidden", "optimizer", "lr", "schedule",
         "precision", "device", "epochs")}
     job_grid = grid.Grid(args.out, settings, args.scripts, args.cpus,
                          args.timeout, args.data_dir, args.chosen.own,
                          args.steps)
     with job_grid.locked():
         report.check_targets(args.out)
-        settings["dataset"] = dataset.find_data(args.dataset, args.data_dir)
+        settings["dataset"], job_grid.data_dir = dataset.find_data(
+            args.dataset, args.data_dir)
         job_grid.find_weights(args.points,
                               {*args.seeds, certificate.SEED})
         if args.only == "certify":

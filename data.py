@@ -7,335 +7,294 @@ Both frameworks get the very same NumPy arrays and the very same batches, so
 nothing that happens here can favour one of them.
 """
 
+import argparse
+import contextlib
 import hashlib
 import math
 import os
-import stat
+import re
 import struct
+import sys
+import threading
+import time
+import urllib.request
 import zlib
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from bench import cli
-from bench.cli import DATA, STORAGE, Fault
-from bench.fetch import DEADLINE, fetch, mirror_url
-from bench.record import make_folder, remove_leftovers, write_atomic
-
-CLASSES, SIDE = 10, 28
-PIXELS = SIDE * SIDE  # 784
-
-
-class File(NamedTuple):
-    """What is known of one IDX file: sizes in bytes, SHA-256 in hex. Where
-    the compressed size and hash are None (generated digits: their bytes
-    depend on the zlib version) the unpacked ones decide alone."""
-
-    gz_bytes: int
-    gz_sha256: str
-    raw_bytes: int
-    raw_sha256: str
-
-
-# The hashes of the .gz are those in TensorFlow Datasets'
-# url_checksums/mnist.txt; the unpacked ones were computed from such files.
-MNIST = {
-    "train-images-idx3-ubyte": File(
-        9912422,
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        47040016,
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-    "train-labels-idx1-ubyte": File(
-        28881,
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        60008,
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-    "t10k-images-idx3-ubyte": File(
-        1648877,
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        7840016,
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-    "t10k-labels-idx1-ubyte": File(
-        4542,
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        10008,
+DEADLINE = 120  # seconds of wall clock for a file, all its mirrors together
+LAB = Path(__file__).resolve().parent / "bench"  # draws digits, if it is here
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+BYTES = (47040016, 60008, 7840016, 10008)  # of these, unpacked
+DATASETS = {  # name: (bytes and SHA-256 of the four FILES unpacked, mirrors)
+    # Computed from files whose .gz are those of TensorFlow Datasets'
+    # url_checksums/mnist.txt. The original host answers 403 or 404.
+    "mnist": (BYTES, (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-}
-# The original host (yann.lecun.com) answers 403 or 404: it is not listed.
-MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/",
-           "https://storage.googleapis.com/cvdf-datasets/mnist/")
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/",
+         "https://storage.googleapis.com/cvdf-datasets/mnist/")),
+    "digits": (BYTES, (  # drawn by a program, where there is no network
+        "3e3d5a38a445abb52b2ec94209c54862f0b43b805e0d61015c094bcd31a7c8e8",
+        "6759cbc703f1276fa8986c889d2a6f7d3e64cd48fc378bffdc34be29a40b94c5",
+        "b6833569c60037818332398d63ec9b3861775730a0c2ad5cc5b9ef9950ec2df8",
+        "c3994be39992bf5edad2138114cffa35bd902f388002bc87046912e88827a48f"),
+        ())}
+
+
+class Fault(Exception):
+    """What a user can mend, in one line; `code` is the program's exit code: 3
+    the data cannot be had, 5 a folder cannot be written."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
 
 
 # ------------------------------------------------------ raw bytes, verified
 
-def unpack(packed, file):
-    """Bytes of a .gz -> the raw IDX bytes, or ValueError saying what is wrong.
-
-    Nothing is believed before its SHA-256 fits. Unpacking stops one byte
-    after the known size: 200 kB of gzip can hold 200 MB of zeros.
-    """
+def unpack(packed, size, sha256):
+    """Bytes of a .gz -> raw IDX bytes whose SHA-256 fits, else ValueError."""
     if packed[:1] == b"<":
         raise ValueError("looks like an HTML page, not gzip")
     if packed[:2] != b"\x1f\x8b":
-        raise ValueError("is empty" if not packed else "is not compressed")
-    if file.gz_sha256:
-        if len(packed) != file.gz_bytes:
-            raise ValueError(f"{len(packed)} bytes, expected {file.gz_bytes}")
-        _check_sha256(packed, file.gz_sha256)
+        raise ValueError("is not compressed" if packed else "is empty")
     engine = zlib.decompressobj(wbits=31)  # 31: gzip header and CRC required
-    try:
-        raw = engine.decompress(packed, file.raw_bytes + 1)
+    try:  # one byte more at most: 200 kB of gzip can hold 200 MB of zeros
+        raw = engine.decompress(packed, size + 1)
     except zlib.error as error:
         raise ValueError(f"is damaged: {error}") from error
-    if len(raw) != file.raw_bytes or not engine.eof or engine.unused_data:
-        raise ValueError("does not unpack to exactly "
-                         f"{file.raw_bytes} bytes")
-    _check_sha256(raw, file.raw_sha256)
+    if len(raw) != size or not engine.eof or engine.unused_data:
+        raise ValueError(f"does not unpack to exactly {size} bytes")
+    if (got := hashlib.sha256(raw).hexdigest()) != sha256:
+        raise ValueError(f"SHA-256 is {got[:12]}…, expected {sha256[:12]}…")
     return raw
 
 
-def _check_sha256(content, expected):
-    got = hashlib.sha256(content).hexdigest()
-    if got != expected:
-        raise ValueError(f"SHA-256 is {got[:12]}…, expected {expected[:12]}…")
+def read_cached(path, size, sha256):
+    """The same from `path`. Read once: what is hashed is what is parsed."""
+    # O_NONBLOCK: a pipe would be waited for. So a silent one reads as None.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        return unpack(file.read(size) or b"", size, sha256)
 
 
-def read_cached(path, file):
-    """Raw IDX bytes of the cached .gz at `path`; ValueError if it cannot be
-    used. One read: the bytes that are hashed are the bytes that are parsed."""
-    try:
-        # O_NONBLOCK: opening a FIFO would otherwise wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        if os.path.islink(path):
-            raise ValueError("is a link to nothing") from None
-        raise
-    except OSError as error:
-        raise ValueError(f"cannot be opened: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ValueError("is not a regular file")
-    with os.fdopen(descriptor, "rb") as handle:
-        packed = handle.read((file.gz_bytes or file.raw_bytes) + 1)
-    return unpack(packed, file)
+def download(url, size, seconds):
+    """At most `size` bytes from `url`, in at most so many seconds. A socket
+    counts them per operation, and a server that drips a byte a second never
+    meets its limit: hence a thread (a daemon, left behind if it hangs)."""
+    found = []
 
-
-# ------------------------------------------------------ cache or mirror
-
-def obtain(folder, files=MNIST, mirrors=MIRRORS, deadline=DEADLINE):
-    """Raw bytes of each file, from `folder`/*.gz or else from a mirror.
-
-    A file that fails verification is named on stderr and stays in place until
-    a good one replaces it. A complete cache is only read, never written.
-    """
-    raws = {}
-    for name, file in files.items():
-        path = Path(folder, f"{name}.gz")
+    def ask():
         try:
-            raws[name] = read_cached(path, file)
+            with urllib.request.urlopen(url, timeout=seconds) as answer:
+                found.append(answer.read(size))  # a cut body is no error here
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not found or isinstance(found[0], Exception):
+        raise found[0] if found else TimeoutError("no whole answer in time")
+    return found[0]
+
+
+def write_atomic(path, content):
+    """Write bytes at `path`: the old file or the new one is there, never a
+    mix, also after a crash. Raises Fault 5."""
+    # Beside the target: a rename is atomic only inside one file system.
+    temporary = Path(path).parent / f".tmp-{os.getpid()}-{time.time_ns()}"
+    try:
+        with open(temporary, "xb") as file:  # x: follows no planted link
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise Fault(5, f"cannot write: {str(path)!r}: {error.strerror}. Free "
+                       "the space or choose another folder") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone, or never was
+            temporary.unlink()
+
+
+def fetch(path, size, sha256, mirrors, deadline):
+    """Put the .gz of the first mirror that sends the true bytes at `path` ->
+    raw bytes. Raises Fault 3 with a reason for each mirror, or Fault 5."""
+    text = f"cannot fetch {path.name}"
+    for mirror in mirrors:
+        try:
+            packed = download(f"{mirror.rstrip('/')}/{path.name}", size,
+                              deadline / len(mirrors))
+            raw = unpack(packed, size, sha256)
+        except Exception as error:  # told without passwords, also of a proxy
+            told = type(error).__name__ if "@" in mirror else repr(error)
+            text += "; " + ": ".join(part.rpartition("@")[2][:200]
+                                     for part in (mirror, told))
             continue
-        except (FileNotFoundError, NotADirectoryError):
-            cli.warn("data.py", f"{name}.gz is not in {str(folder)!r}: "
-                                "fetching it")
-        except ValueError as error:
-            cli.warn("data.py", f"warning: {str(path)!r} {error}; "
-                                "fetching a good one")
-            if os.path.islink(path) or not os.path.isfile(path):
-                raise Fault(DATA, f"cannot use {str(path)!r}: it {error}. "
-                                  "Remove it and try again") from error
-        make_folder(folder)
-        if not os.access(folder, os.W_OK):  # before 10 MB are fetched
-            raise Fault(STORAGE, f"cannot write in: {str(folder)!r}. Put the "
-                                 "files there, or name another --data-dir")
-        remove_leftovers(folder)
-        packed = fetch(f"{name}.gz", file.gz_bytes, partial(unpack, file=file),
-                       mirrors, deadline)
+        with contextlib.suppress(OSError):  # then writing fails, and says so
+            path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, packed)
-        raws[name] = unpack(packed, file)
-    return raws
+        return raw
+    drawn = f"; or run {LAB.name}/digits.py and take --dataset digits"
+    raise Fault(3, f"{text}. Put the four .gz files into "
+                   f"{str(path.parent)!r}, or name a server: python data.py "
+                   f"--mirror URL{drawn * LAB.is_dir()}")
 
 
-# ----------------------------------------------------------------- arrays
+def load(name, data_dir, mirrors=(), deadline=DEADLINE):
+    """-> images, labels of the training set, images, labels of the test set:
+    uint8 (n, rows, columns) and (n,); from `data_dir`/`name` or `data_dir`
+    itself, else from a mirror. Raises Fault 3 or 5."""
+    sizes, hashes, known = DATASETS[name]
+    folder, arrays = Path(data_dir, name), []
+    for file, *expected in zip(FILES, sizes, hashes):
+        for path in (folder / f"{file}.gz", Path(data_dir, f"{file}.gz")):
+            try:
+                raw = read_cached(path, *expected)
+                break
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:  # stays until replaced
+                reason = getattr(error, "strerror", error)
+                print(f"data.py: {str(path)!r} {reason}", file=sys.stderr)
+        else:
+            raw = fetch(folder / f"{file}.gz", *expected, mirrors or known,
+                        deadline)
+        arrays.append(parse_idx(raw))
+    return arrays
+
+
+# ------------------------------------------------- arrays, split and order
 
 def parse_idx(raw):
-    """Bytes of an IDX file of unsigned bytes -> uint8 array that owns its
-    memory, shape (n,) or (n, rows, columns).
-
-    Format: http://yann.lecun.com/exdb/mnist/ (zero, zero, type 0x08, number
-    of dimensions, each size as a big-endian uint32, then the bytes).
-    Raises ValueError naming the fault.
-    """
-    if len(raw) < 4:
-        raise ValueError(f"IDX header is cut short: {len(raw)} bytes")
-    if raw[:3] != b"\0\0\x08" or raw[3] not in (1, 3):
+    """Bytes of an IDX file -> uint8 array of its own, shape (n,) or (n, rows,
+    columns). Raises ValueError. Format: http://yann.lecun.com/exdb/mnist/ (0,
+    0, type 8, number of dimensions, each as a big-endian uint32, bytes)."""
+    start = 4 + 4 * raw[3] if len(raw) > 3 else 4
+    if len(raw) > 3 and raw[:4] not in (b"\0\0\x08\1", b"\0\0\x08\3"):
         raise ValueError(f"IDX magic is {bytes(raw[:4]).hex(' ')}, expected "
                          "00 00 08 01 (labels) or 00 00 08 03 (images)")
-    start = 4 + 4 * raw[3]
     if len(raw) < start:
-        raise ValueError(f"IDX header is cut short: {len(raw)} bytes, "
-                         f"{start} announced")
+        raise ValueError(f"IDX header is cut short: {len(raw)} bytes")
     shape = struct.unpack(f">{raw[3]}I", raw[4:start])
-    if 0 in shape:
-        raise ValueError(f"IDX array of shape {shape} is empty")
-    # math.prod: np.prod((2**31, 2**31, 4)) overflows to 0.
-    if math.prod(shape) != len(raw) - start:
-        raise ValueError(f"IDX shape {shape} needs {math.prod(shape)} bytes, "
+    size = math.prod(shape)  # np.prod((2**31, 2**31, 4)) overflows to 0
+    if size == 0 or size != len(raw) - start:
+        raise ValueError(f"IDX shape {shape} is empty or needs {size} bytes; "
                          f"the file holds {len(raw) - start}")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
 
 
-def parse_all(raws):
-    """{file name: raw bytes} -> {train_images, train_labels, test_images,
-    test_labels} as uint8, images (n, 28, 28). Raises ValueError."""
-    arrays = {}
-    for part, prefix in (("train", "train"), ("test", "t10k")):
-        images = parse_idx(raws[f"{prefix}-images-idx3-ubyte"])
-        labels = parse_idx(raws[f"{prefix}-labels-idx1-ubyte"])
-        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
-            raise ValueError(f"{part} images have shape {images.shape}, "
-                             f"expected (n, {SIDE}, {SIDE})")
-        if labels.shape != images.shape[:1]:
-            raise ValueError(f"{len(images)} {part} images, but labels of "
-                             f"shape {labels.shape}")
-        check_labels(labels)
-        arrays[f"{part}_images"], arrays[f"{part}_labels"] = images, labels
-    return arrays
-
-
-def check_labels(labels):
-    """Raise ValueError at the first label above 9. Unchecked, label 12 is an
-    all-zero one-hot row in JAX (it trains on quietly) and dies in PyTorch."""
-    bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+def one_hot(labels, classes):
+    """Labels (n,) -> float32 (n, classes). ValueError at a label that is none:
+    unchecked, JAX would train on a row of zeros, and PyTorch die."""
+    bad = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(bad):
         raise ValueError(f"label {labels[bad[0]]} at index {bad[0]}, "
-                         f"expected 0 to {CLASSES - 1}")
+                         f"expected 0 to {classes - 1}")
+    return np.eye(classes, dtype=np.float32)[labels]
 
 
-def load(folder, files=MNIST, mirrors=MIRRORS, deadline=DEADLINE):
-    """Folder that holds the .gz files -> verified arrays (see parse_all).
-    Raises Fault 3 (no such data) or 5 (cannot be stored)."""
-    raws = obtain(folder, files, mirrors, deadline)
-    try:
-        return parse_all(raws)
-    except ValueError as error:
-        raise Fault(DATA, f"not MNIST: {str(folder)!r}: {error}") from error
-
-
-def sha256(files=MNIST):
-    """One hash for a data set: that of its four unpacked hashes in order."""
-    joined = "".join(file.raw_sha256 for file in files.values())
-    return hashlib.sha256(joined.encode()).hexdigest()
-
-
-def normalise(images):
-    """uint8 (n, 28, 28) -> float32 (n, 784) in [0, 1]."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255
-
-
-def one_hot(labels):
-    """Labels (n,) in 0..9 -> float32 (n, 10). Raises ValueError."""
-    check_labels(labels)
-    return np.eye(CLASSES, dtype=np.float32)[labels]
-
-
-# ------------------------------------------------------------------ split
-
-def split_sizes(kind, n_train=60000, n_test=10000):
-    """(training, validation, test) examples of a split of that name."""
+def split_sizes(name, kind):
+    """(training, validation, test) examples of a data set and a split."""
+    train, test = (DATASETS[name][0][n] - 8 for n in (1, 3))  # less headers
     if kind == "standard":
-        return n_train - n_train // 6, n_train // 6, n_test
-    tenth = (n_train + n_test) // 10
-    return n_train + n_test - 2 * tenth, tenth, tenth
+        return train - train // 6, train // 6, test
+    tenth = (train + test) // 10
+    return train + test - 2 * tenth, tenth, tenth
 
 
 def stratified(labels, size, rng):
-    """Choose `size` of the n indices with each class in its proportion
-    (largest-remainder rounding) -> (chosen, rest), both shuffled by rng."""
-    counts = np.bincount(labels, minlength=CLASSES)
-    quota, remainder = np.divmod(counts * size, len(labels))
+    """Choose `size` of n indices, each class in its proportion (rounded by
+    largest remainder) -> (chosen, rest), both shuffled by rng."""
+    quota, remainder = np.divmod(np.bincount(labels) * size, len(labels))
     missing = size - quota.sum()
     quota[np.argsort(-remainder, kind="stable")[:missing]] += 1
     order = rng.permutation(len(labels))
-    # Rank of every index among those of its class, in shuffled order.
     taken = np.zeros(len(labels), bool)
     for digit, number in enumerate(quota):
         taken[order[labels[order] == digit][:number]] = True
     return order[taken[order]], order[~taken[order]]
 
 
-def split(arrays, kind="standard"):
-    """Verified arrays -> {"train", "val", "test"}: (images float32 (n, 784),
-    labels float32 one-hot (n, 10)).
-
-    standard: one sixth of the official training set, by class, validates;
-    the official test set tests. pooled: 80/10/10 of all images, by class, as
-    some reports have it. The split has its own seed: every run of a
-    comparison sees the same three sets, whatever its --seed.
-    """
-    rng = np.random.default_rng(0)
-    images, labels = arrays["train_images"], arrays["train_labels"]
-    others, test = arrays["test_images"], arrays["test_labels"]
-    sizes = split_sizes(kind, len(images), len(others))
+def split(images, labels, test_images, test_labels, kind="standard"):
+    """What load() gives -> {"train", "val", "test"}: (images float32 (n,
+    inputs) in [0, 1], labels one-hot float32 (n, classes)). standard: a sixth
+    of the training set, by class, validates; pooled: 80/10/10 of all images,
+    by class. It has a seed of its own: every run sees the same three sets."""
+    for x, y in ((images, labels), (test_images, test_labels)):
+        if x.shape[1:] != images.shape[1:] or y.shape != x.shape[:1]:
+            raise ValueError(f"{x.shape}, {y.shape} do not fit {images.shape}")
+        one_hot(y, classes := 1 + int(min(labels.max(), test_labels.max())))
+    rng, n = np.random.default_rng(0), len(images)
+    held = n // 6 if kind == "standard" else (n + len(test_images)) // 10
     if kind == "pooled":
-        images = np.concatenate([images, others])
-        labels = np.concatenate([labels, test])
-        chosen, rest = stratified(labels, sizes[2], rng)
-        others, test = images[chosen], labels[chosen]
+        images = np.concatenate([images, test_images])
+        labels = np.concatenate([labels, test_labels])
+        chosen, rest = stratified(labels, held, rng)
+        test_images, test_labels = images[chosen], labels[chosen]
         images, labels = images[rest], labels[rest]
-    val, train = stratified(labels, sizes[1], rng)
+    val, train = stratified(labels, held, rng)
     parts = {"train": (images[train], labels[train]),
-             "val": (images[val], labels[val]), "test": (others, test)}
-    return {part: (normalise(x), one_hot(y)) for part, (x, y) in parts.items()}
+             "val": (images[val], labels[val]),
+             "test": (test_images, test_labels)}
+    return {part: (x.reshape(len(x), -1).astype(np.float32) / 255,
+                   one_hot(y, classes)) for part, (x, y) in parts.items()}
 
 
 def batch_order(n, batch_size, seed, epoch):
-    """The batches of one epoch as indices into n examples: int32 (S, B) with
-    S = n // B. A fresh shuffle per (seed, epoch); the ragged last batch is
-    dropped, in both frameworks, so that every step has one shape."""
-    steps = n // batch_size
-    shuffled = np.random.default_rng([seed, epoch]).permutation(n)
-    return shuffled[:steps * batch_size].reshape(
-        steps, batch_size).astype(np.int32)
+    """The batches of an epoch as indices into n examples: int32 (S, B), with
+    S = n // B: the ragged rest is left out, so that every step has one shape.
+    A fresh shuffle per (seed, epoch)."""
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    return order[:n - n % batch_size].reshape(-1, batch_size).astype(np.int32)
 
-
-# ------------------------------------------------------------- the program
 
 def default_folder():
     """$MLP_DATA_DIR, else data/ beside this file."""
-    return os.environ.get("MLP_DATA_DIR") or str(
-        Path(__file__).resolve().parent / "data")
+    return os.environ.get("MLP_DATA_DIR") or str(LAB.with_name("data"))
 
 
 def main():
-    parser = cli.Parser(prog="data.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data-dir", type=cli.path, metavar="DIR",
-                        default=default_folder(),
-                        help="the files are in DIR/mnist")
-    parser.add_argument("--mirror", action="append", metavar="URL",
-                        type=mirror_url, help="fetch from here instead of the "
-                        "built-in mirrors; may be repeated")
-    parser.add_argument("--deadline", type=cli.seconds, default=DEADLINE,
-                        metavar="S", help="seconds for each file")
+    parser = argparse.ArgumentParser(prog="data.py", allow_abbrev=False)
+    parser.error = partial(end, 2)
+    parser.add_argument("--data-dir", default=default_folder())
+    parser.add_argument("--mirror", action="append", default=[],
+                        help="fetch from here instead; may be repeated")
+    parser.add_argument("--deadline", type=float, default=DEADLINE)
     args = parser.parse_args()
-    folder = Path(args.data_dir, "mnist")
-    arrays = load(folder, MNIST, args.mirror or MIRRORS, args.deadline)
-    for name, file in MNIST.items():
-        print(f"{name}.gz  {file.gz_bytes} bytes  sha256 {file.gz_sha256}")
-    for name, array in arrays.items():
-        print(f"{name:13} {array.dtype} {array.shape}")
-    for part in ("train", "test"):
-        counts = np.bincount(arrays[f"{part}_labels"], minlength=CLASSES)
-        print(f"{part} images per class 0 to 9: {counts.tolist()}")
-    # From the 256 counts: 47 million pixels as float64 would take 376 MB.
-    share = np.bincount(arrays["train_images"].ravel(), minlength=256)
-    share, grey = share / share.sum(), np.arange(256) / 255
-    mean = share @ grey
-    print(f"training pixels in [0, 1]: mean {mean:.4f}, standard deviation "
-          f"{np.sqrt(share @ (grey - mean) ** 2):.4f}")
-    return 0
+    if not 0 < args.deadline < 1e6:
+        parser.error(f"argument --deadline: {args.deadline} is not in 0..1e6")
+    if not all(re.match("(?i)https?://[^/]", url) for url in args.mirror):
+        parser.error("argument --mirror: no http(s)://... address")
+    found = load("mnist", args.data_dir, args.mirror, args.deadline)
+    for x, y in (found[:2], found[2:]):
+        print(f"images {x.shape}, mean {x.mean() / 255:.4f}; of each class "
+              f"{np.bincount(y).tolist()}")
+
+
+def end(code, text):
+    """One line on stderr, without control characters, and the end."""
+    line = "".join(c if c.isprintable() else " " for c in str(text))
+    print(f"{os.path.basename(sys.argv[0])}: error: {line}", file=sys.stderr)
+    os._exit(code) if code == 130 else sys.exit(code)
+
+
+def run(program):
+    """Call a main function; a Fault and Ctrl-C end it with one line."""
+    try:
+        program()
+    except Fault as fault:
+        end(fault.code, fault)
+    except KeyboardInterrupt:
+        end(130, "stopped")  # at once: XLA, interrupted, crashes at an exit
 
 
 if __name__ == "__main__":
-    cli.guard(main, "data.py")
+    run(main)

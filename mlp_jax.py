@@ -2,17 +2,17 @@
 """A multilayer perceptron on MNIST in pure JAX: jit, grad, scan.
 
     python mlp_jax.py --batch-size 256
-    python mlp_jax.py --mode epoch          a whole epoch as one program
+    python mlp_jax.py --rung epoch          a whole epoch as one program
     python mlp_jax.py --help
 
 What to expect with the defaults (10 epochs of 50,000 images, batch 64,
-Adam), seen on two cores of an Intel Xeon with jax 0.10.2, seeds 0 to 2:
-test accuracy 97.7 % with a standard deviation of 0.2 points; 0.5 s of
-compiling, then 0.7 s an epoch (0.5 s with --mode epoch).
+Adam), seen on two cores of an AMD EPYC with jax 0.10.2, seeds 0 to 2:
+test accuracy 97.7 % with a standard deviation of 0.2 percentage points;
+0.6 s of compiling, then 0.6 s an epoch (0.5 s with --rung epoch).
 
-How to read: beside mlp_torch.py (`make diff` shows both in two columns).
-The nine sections have the same names in the same order, and what one
-framework does not need is said there in one line.
+How to read: from top to bottom, or beside mlp_torch.py, section by section.
+What one framework does not need is said there in one line. Shapes: B examples
+make a batch, S batches an epoch; a set has N examples.
 
 The lesson in one sentence: you write pure functions, and JAX transforms
 them (grad differentiates, jit compiles, scan loops), so nothing here is
@@ -20,33 +20,51 @@ ever changed in place and everything a function needs is an argument.
 """
 
 # ---------------------------------------------------------------- 1. Setup
-# `contender` is what the two scripts do alike: flags, clock, log, record.
-# It comes first because it turns a failed import into one clear line.
+# data.Fault(code, text) ends the program with one line on stderr. Codes: 2 a
+# flag, 3 data, 4 framework, device or compiler, 5 a file, 6 training diverged.
 
+import argparse
+import hashlib
+import io
+import json
 import math
+import os
+import re
+import sys
+import time
 from functools import partial
 
-from bench import contender
+import numpy as np
 
-with contender.importing("jax"):
+import data
+
+clock = time.perf_counter  # never jumps, as the wall clock may
+BEGIN = clock()
+CORES = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+         else os.cpu_count())  # those that this process may use
+try:
     import jax
     import jax.numpy as jnp
     import jaxlib
+except BaseException as error:  # missing, broken, or Ctrl-C
+    data.end(4, f"cannot import jax: {type(error).__name__}: {error}. Install "
+                f"it with: {sys.executable} -m pip install jax")
+IMPORTED = clock()
 
 # Every compilation announces itself. Counting them shows that none happens
 # inside a steady epoch: a recompilation costs more than an epoch.
-COMPILED = []
+EVENTS = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: EVENTS.append(event))
 
 
-def note_event(event, *_, **__):
-    """JAX calls this with the name and duration of what it has just done"""
-    if event == "/jax/core/compile/backend_compile_duration":
-        COMPILED.append(event)
+def compilations():
+    """Number of programs compiled so far"""
+    return EVENTS.count("/jax/core/compile/backend_compile_duration")
 
 
-def setup(args, run):
-    """Choose device and precision before the first array exists"""
-    jax.monitoring.register_event_duration_secs_listener(note_event)
+def setup(args):
+    """Choose device and precision, before the first array -> what it is"""
     # JAX_PLATFORMS, where the user has set it, stays in force for `auto`.
     if args.device != "auto":
         jax.config.update("jax_platforms", args.device)
@@ -57,32 +75,91 @@ def setup(args, run):
     # by default multiplies float32 matrices in TF32 (10 bits of mantissa in
     # place of 23, up to 8 times faster); PyTorch does not. Unless both are
     # told, the comparison is one of precisions.
-    jax.config.update("jax_default_matmul_precision",
-                      "tensorfloat32" if args.precision == "tf32"
-                      else "highest")
-    describe(args, run, contender.find_device(lambda: jax.devices()[0],
-                                              args.device))
-
-
-def describe(args, run, device):
-    """Tell the record what ran where, and how to wait, read and count"""
-    contender.check_tf32(args.precision,
-                         getattr(device, "compute_capability", 0))
-    run.describe(
-        {"jax": jax.__version__, "jaxlib": jaxlib.__version__},
-        "cpu" if device.platform == "cpu" else "cuda", device.device_kind,
-        contender.cores(),  # XLA takes a thread for each
-        fence=jax.block_until_ready, to_host=jax.device_get,
-        compiled=lambda: len(COMPILED),
-        memory=lambda: (device.memory_stats() or {}).get("peak_bytes_in_use"))
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32"
+                      if args.precision == "tf32" else "highest")
+    try:
+        device = jax.devices()[0]
+    except Exception as error:  # an error, and never another device
+        raise data.Fault(4, f"argument --device: {args.device}: {error!r}"
+                         ) from error
+    if args.precision == "tf32" and float(
+            getattr(device, "compute_capability", 0)) < 8:
+        raise data.Fault(4, "argument --precision: this device has no TF32")
+    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__,
+            "device_kind": "cpu" if device.platform == "cpu" else "cuda",
+            "device_name": device.device_kind,
+            "threads": CORES}  # XLA takes one for each
 
 
 # ------------------------------------------------------------- 2. Settings
-# Flags (see --help) are what a comparison sweeps; these never vary. The
-# three numbers are the defaults of both torch.optim.Adam and the paper
-# (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980).
+# Constants never vary; flags are what a comparison sweeps. The three numbers
+# are the defaults of both torch.optim.Adam and the paper (Kingma and Ba,
+# 2015, https://arxiv.org/abs/1412.6980).
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+RUNGS, RUNG = ("eager", "step", "epoch"), "step"  # see section 7
+
+
+def number(kind, low, high, text):
+    """Type of a flag: a number in plain digits, from low to high"""
+    # int() alone would take "1_000" and "+5", float() "nan" and "inf".
+    plain = "[0-9]+" if kind is int else "[0-9]*[.]?[0-9]+(e-?[0-9]+)?"
+    if not re.fullmatch(plain, text) or not low <= kind(text) <= high:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number from {low} to {high}")
+    return kind(text)
+
+
+def parse_flags(argv=None):
+    """Command line -> namespace, or the end before anything is made"""
+    parser = argparse.ArgumentParser(allow_abbrev=False, formatter_class=(
+        argparse.ArgumentDefaultsHelpFormatter))
+    parser.error = partial(data.end, 2)
+    add, count = parser.add_argument, partial(number, int, 1, 10**9)
+    add("--batch-size", type=count, default=64, help="examples in a step")
+    add("--epochs", type=partial(number, int, 0, 10**5), default=10,
+        help="passes over the training set; 0: only --save initial weights")
+    add("--examples", type=count, help="train on the first so many only")
+    add("--seed", type=partial(number, int, 0, 2**32 - 1), default=0,
+        help="of the initial weights and of the batches")
+    add("--rung", choices=RUNGS, default=RUNG, help="what is compiled as one")
+    add("--feed", choices=("device", "host"), default="device",
+        help="where each batch is cut out of the data")
+    add("--hidden", type=partial(number, int, 1, 65536), default=[256, 128],
+        nargs="+", help="widths of the hidden layers")
+    add("--optimizer", choices=UPDATES, default="adam", help="of the weights")
+    add("--lr", type=partial(number, float, 1e-30, 1e30),
+        help="learning rate; None is 0.001 for adam, else 0.1")
+    add("--schedule", choices=("constant", "cosine"), default="constant",
+        help="of the learning rate; cosine: half a wave, down to 0")
+    add("--precision", choices=("fp32", "tf32", "fp64"), default="fp32",
+        help="of every product of matrices")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help="an error if it is not there")
+    add("--dataset", choices=data.DATASETS, default="mnist", help="to learn")
+    add("--data-dir", default=data.default_folder(), help="where it lies")
+    add("--split", choices=("standard", "pooled"), default="standard",
+        help="50,000 train, 10,000 validate, 10,000 test; or 80/10/10 of all")
+    add("--init", help="read the initial weights from this .npz file")
+    add("--save", help="write the final weights to this .npz file")
+    add("--json", help="write the record to this file; - is stdout")
+    args = parser.parse_args(argv)
+    if args.lr is None:
+        args.lr = 0.001 if args.optimizer == "adam" else 0.1
+    most = data.split_sizes(args.dataset, args.split)[0]
+    if args.examples is not None and args.examples > most:
+        parser.error(f"argument --examples: there are {most}")
+    if args.batch_size > (args.examples or most):
+        parser.error(f"argument --batch-size: {args.batch_size} is more than "
+                     f"the {args.examples or most} training examples")
+    if args.rung == "epoch" and args.feed == "host":
+        parser.error("argument --feed: host does not go with --rung epoch")
+    for name in (args.json, args.save):  # say it now, not after training
+        if name not in (None, "-") and (os.path.isdir(name or ".") or not
+                os.access(os.path.dirname(os.path.abspath(name)), os.W_OK)):
+            data.end(5, f"cannot write: {name!r}: a folder, or in none")
+    args.dtype = np.float64 if args.precision == "fp64" else np.float32
+    return args
 
 
 # ----------------------------------------------------------- 3. Parameters
@@ -93,34 +170,34 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 assert 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 == 235_146
 
 
-def init_params(key, sizes):
-    """key, [784, 256, 128, 10] -> [(w (in, out), b (out,)), ...]"""
+def init_params(seed, sizes):
+    """seed, [784, 256, 128, 10] -> [(w (in, out), b (out,)), ...]"""
     # A key is a value too. The same key gives the same numbers every time,
-    # so it is split, once per use; a key used twice is a bug that no error
-    # shows. There is no global generator to seed.
-    keys = jax.random.split(key, len(sizes) - 1)
-    return [init_layer(*layer) for layer in zip(keys, sizes, sizes[1:])]
+    # so it is split, once per use. A key used twice is an error only if you
+    # ask for it (JAX_DEBUG_KEY_REUSE=1). There is no global generator.
+    keys = jax.random.split(jax.random.key(seed), len(sizes) - 1)
+    params = []
+    for key, inputs, outputs in zip(keys, sizes, sizes[1:]):
+        # He et al. 2015, https://arxiv.org/abs/1502.01852: variance 2 /
+        # fan-in keeps the size of the activations through a ReLU, layer
+        # after layer.
+        w = jax.random.normal(key, (inputs, outputs), jnp.float32)
+        params.append((w * math.sqrt(2 / inputs),
+                       jnp.zeros(outputs, jnp.float32)))
+    return params
 
 
-def init_layer(key, inputs, outputs):
-    """key, fan-in, fan-out -> w (in, out), b (out,)"""
-    # He et al. 2015, https://arxiv.org/abs/1502.01852: variance 2 / fan-in
-    # keeps the size of the activations through a ReLU, layer after layer.
-    w = jax.random.normal(key, (inputs, outputs), jnp.float32)
-    return w * math.sqrt(2 / inputs), jnp.zeros(outputs, jnp.float32)
-
-
-def init_state(params, args):
-    """pytree, flags -> (params, ()) or (params, (m, v, t)), all zero"""
+def init_state(weights, args):
+    """NumPy weights, flags -> (params, ()) or (params, (m, v, t)), zeros"""
+    params = jax.device_put(weights)
     if args.optimizer == "sgd":
         return params, ()
     # Two calls: m and v must be different buffers, because the step below
     # gives its inputs away, and a buffer can be given away only once.
     m = jax.tree.map(jnp.zeros_like, params)
     v = jax.tree.map(jnp.zeros_like, params)
-    # An array of the weights' type and not the number 0: the state that a
-    # step returns must have the types of the state it takes, or jit would
-    # compile the step a second time for the new ones.
+    # t counts steps. A plain 0 would do, too: to jit a number is an array of
+    # no dimensions, and counting does not compile anything again.
     return params, (m, v, jnp.zeros((), params[0][0].dtype))
 
 
@@ -140,8 +217,10 @@ def forward(params, x):
 
 # ----------------------------------------------------------------- 5. Loss
 # log_softmax, never log(softmax): softmax rounds small probabilities to 0,
-# whose logarithm is -inf. Labels are one-hot on both sides. The mean, not
-# the sum, so that the gradient does not grow with the batch.
+# whose logarithm is -inf. The mean, not the sum, so that the gradient does
+# not grow with the batch. Labels are one-hot on both sides, 1 at the right
+# class and 0 elsewhere: integer labels would be gathered by an index, which
+# each framework does in its own way, and JAX takes a wrong index silently.
 
 def loss_fn(logits, y):
     """logits (B, 10), y (B, 10) -> mean cross-entropy, scalar"""
@@ -210,6 +289,8 @@ UPDATES = {"sgd": sgd, "adam": adam}
 #   step   jit traces the step once and XLA compiles it, fused, into one
 #          program: one call from Python per batch
 #   epoch  scan puts the loop itself into the program: one call per epoch
+# PyTorch has one more, which compiles the model alone. Nobody does that in
+# JAX: to jit the whole step is as easy.
 
 def gather_step(step, state, images, labels, idx, lr):
     """As step, but cuts the batch idx (B,) out of the data (N, ...) itself"""
@@ -233,29 +314,32 @@ def batches(args, images, labels, order):
                else (images, labels, idx))
 
 
-def build(args, state, images, labels, order, lrs, lap):
+def build(args, state, images, labels, order, lrs, timing):
     """flags, the arguments of an epoch -> what train_epoch calls"""
     step = partial(train_step, UPDATES[args.optimizer])
     function = step if args.feed == "host" else partial(gather_step, step)
     example = *next(batches(args, images, labels, order)), lrs[0]
-    if args.mode == "eager":
+    if args.rung == "eager":
         return function
-    if args.mode == "epoch":
+    if args.rung == "epoch":
         function = partial(scan_epoch, step)
         example = images, labels, order, lrs
-    # A first call of jit(function) would do these three parts in one.
     # Donating the state (argument 0) lets XLA write the new weights over
     # the old ones; the old arrays are gone, and reading one raises.
-    traced = jax.jit(function, donate_argnums=0).trace(state, *example)
-    lap("trace_s")   # Python ran once, with shapes in place of numbers
-    lowered = traced.lower()
-    lap("lower_s")   # in StableHLO, the language that XLA reads
+    program = jax.jit(function, donate_argnums=0)
+    # `return program` would be enough: its first call does all that follows.
+    # Here it is done by hand, only to time each part and before any step.
+    begin = clock()
+    traced = program.trace(state, *example)  # Python runs once, on shapes
+    middle = clock()
+    lowered = traced.lower()  # to StableHLO, the language that XLA reads
+    timing.update(trace_s=middle - begin, lower_s=clock() - middle)
     return lowered.compile()
 
 
 def train_epoch(program, args, state, images, labels, order, lrs):
     """state, data (N, ...), order (S, B), lrs (S,) -> state, metrics (S, 2)"""
-    if args.mode == "epoch":
+    if args.rung == "epoch":
         return program(state, images, labels, order, lrs)
     metrics = []
     for batch, lr in zip(batches(args, images, labels, order), lrs):
@@ -278,27 +362,184 @@ def evaluate(state, x, y):
 
 
 # ---------------------------------------------------------------- 9. Train
-# The clock is in contender, the same for both scripts: it starts before the
-# batch order of an epoch is made and stops after a fence. Without the fence
-# (block_until_ready) it would time how fast Python can ask. Evaluation and
-# logging are outside.
+# The clock starts before the batch order of an epoch is made and stops after
+# a fence, which waits for the device: without it the clock would tell how
+# fast Python can ask. Evaluation, logging and writing are outside.
 
-def train(args, run):
-    """flags, books -> final weights [(w (in, out), b (out,)), ...]"""
-    setup(args, run)
-    key = jax.random.key(args.seed)
-    weights = run.initial(lambda: jax.device_get(init_params(key, run.sizes)))
-    state = init_state(jax.device_put(weights), args)
-    run.load(jax.device_put)
-    program = run.compile(partial(build, args), state)
-    state = run.train(partial(train_epoch, program, args), evaluate, state)
-    return jax.device_get(state[0])
+def fence(values):
+    """Wait until these are computed"""
+    jax.block_until_ready(values)
 
 
-def main():
-    """The command line; the README lists the exit codes."""
-    contender.main(train, __file__, "jax", default_mode="step")
+def to_host(values):
+    """Arrays on the device, of one shape -> one NumPy array"""
+    return np.asarray(jax.device_get(values))
+
+
+def rates(args, epoch, steps):
+    """The learning rate of every step of an epoch: (S,)"""
+    if args.schedule == "constant":
+        return np.full(steps, args.lr, args.dtype)
+    # Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, without
+    # restarts. A step takes its rate as an argument and knows no schedule.
+    done = (epoch * steps + np.arange(steps)) / (args.epochs * steps)
+    return (args.lr / 2 * (1 + np.cos(np.pi * done))).astype(args.dtype)
+
+
+def new_record(args):
+    """What a run says of itself; the functions below write into it"""
+    return {"schema": 2, "status": "ok", "framework": "jax",
+            "config": {name: value for name, value in vars(args).items()
+                       if name not in ("data_dir", "init", "save", "json",
+                                       "dtype")},
+            "timing": {"import_s": IMPORTED - BEGIN, "compile_s": None,
+                       "order_s": [], "epoch_s": [], "read_s": [],
+                       "evaluate_s": 0.0}, "compilations": [], "epochs": [],
+            "steps": {"loss": [], "accuracy": []}}
+
+
+def load_sets(args, record):
+    """-> {"train", "val", "test": (x (N, 784), y (N, 10))} on the device"""
+    start = clock()
+    sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
+    sets["train"] = tuple(array[:args.examples] for array in sets["train"])
+    record["dataset"] = {
+        "name": args.dataset, "sha256": data.DATASETS[args.dataset][1],
+        "split": args.split, "sizes": {
+            part: len(x) for part, (x, _) in sets.items()}}
+    moved = clock()
+    for part, arrays in sets.items():
+        arrays = [array.astype(args.dtype, copy=False) for array in arrays]
+        sets[part] = (arrays if (part, args.feed) == ("train", "host") else
+                      jax.device_put(arrays))
+    fence(sets)
+    record["timing"].update(data_s=moved - start, to_device_s=clock() - moved)
+    return sets
+
+
+def load_weights(args, sets, record):
+    """-> initial [(w (in, out), b (out,)), ...] in NumPy, drawn or --init"""
+    x, y = sets["train"]
+    sizes = [x.shape[1], *args.hidden, y.shape[1]]
+    weights = jax.device_get(init_params(args.seed, sizes))
+    if args.init is not None:
+        try:
+            with np.load(args.init, allow_pickle=False) as file:
+                arrays = iter(file.values())  # in the order of save_weights
+                weights = [(next(arrays).reshape(w.shape),
+                            next(arrays).reshape(b.shape)) for w, b in weights]
+        except Exception as error:  # a file can be wrong in many ways
+            data.end(2, f"argument --init: {args.init!r}: {error}")
+    flat = [np.float32(array) for pair in weights for array in pair]
+    record["parameters"] = sum(array.size for array in flat)
+    record["init_sha256"] = hashlib.sha256(
+        b"".join(array.tobytes() for array in flat)).hexdigest()
+    return [(w.astype(args.dtype), b.astype(args.dtype)) for w, b in weights]
+
+
+def save_weights(args, weights):
+    """[(w (in, out), b (out,)), ...] -> the .npz file of --save, if given"""
+    if args.save is not None:
+        file = io.BytesIO()
+        np.savez(file, *(array for pair in weights for array in pair))
+        data.write_atomic(args.save, file.getvalue())
+
+
+def compile_ahead(args, state, images, labels, record):
+    """All that is needed before the first step -> what train_epoch calls"""
+    start, before = clock(), compilations()
+    order = data.batch_order(len(images), args.batch_size, args.seed, 0)
+    program = build(args, state, images, labels, order,
+                    rates(args, 0, len(order)), record["timing"])
+    fence(state)
+    if args.rung != "eager":  # which compiles nothing ahead
+        record["timing"]["compile_s"] = clock() - start
+    record["compilations"].append(compilations() - before)
+    return program
+
+
+def train(args, program, state, sets, record):
+    """Every epoch -> final state"""
+    timing, orders = record["timing"], hashlib.sha256()
+    for epoch in range(args.epochs):
+        before, start = compilations(), clock()
+        # ------------------------------------------------- the clock runs
+        order = data.batch_order(len(sets["train"][0]), args.batch_size,
+                                 args.seed, epoch)
+        drawn = clock()
+        state, metrics = train_epoch(program, args, state, *sets["train"],
+                                     order, rates(args, epoch, len(order)))
+        fence((state, metrics))
+        # ----------------------------------------------- the clock stands
+        end = clock()
+        curve = to_host(metrics)
+        # After a fence that waits, reading takes next to no time.
+        timing["read_s"].append(clock() - end)
+        timing["epoch_s"].append(end - start)
+        timing["order_s"].append(drawn - start)
+        record["compilations"].append(compilations() - before)
+        orders.update(order.tobytes())
+        record["order_sha256"] = orders.hexdigest()
+        log_epoch(args, state, sets, record, curve, start, end)
+    return state
+
+
+def log_epoch(args, state, sets, record, curve, start, end):
+    """Evaluate and write one epoch down; curve (S, 2): loss, accuracy"""
+    begin, epoch = clock(), len(record["epochs"]) + 1
+    val, test = (to_host(evaluate(state, *sets[part])).tolist()
+                 for part in ("val", "test"))
+    record["timing"]["evaluate_s"] += clock() - begin
+    mean = curve.mean(axis=0, dtype=np.float64).tolist()
+    if not np.isfinite([*mean, *val, *test]).all():
+        # No metric is kept: the argmax of NaN is class 0, "right" in 9.8 %.
+        record.update(status="diverged", epochs=[], steps={})
+        write_record(args, record)
+        raise data.Fault(6, f"training diverged: a loss of epoch {epoch} is "
+                            f"not finite. Try a smaller --lr than {args.lr}")
+    names = [f"{part}_{name}" for part in ("train", "val", "test")
+             for name in ("loss", "accuracy")]
+    record["epochs"].append({
+        "epoch": epoch, "start_s": start - BEGIN, "end_s": end - BEGIN,
+        **dict(zip(names, [*mean, *val, *test]))})
+    record["steps"]["loss"] += curve[:, 0].tolist()
+    record["steps"]["accuracy"] += curve[:, 1].tolist()
+    print(f"epoch {epoch:2}/{args.epochs}  {end - start:7.3f} s   training "
+          f"loss {mean[0]:.4f}, accuracy {mean[1]:7.2%}   validation loss "
+          f"{val[0]:.4f}, accuracy {val[1]:7.2%}", file=sys.stderr)
+
+
+def write_record(args, record):
+    """The record as JSON to --json, if that was given"""
+    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    record["memory"] = {"device_peak_bytes": peak}
+    record["timing"]["total_s"] = clock() - BEGIN
+    text = json.dumps(record, allow_nan=False, sort_keys=True) + "\n"
+    if args.json == "-":
+        print(text, end="")
+    elif args.json:
+        data.write_atomic(args.json, text.encode())
+
+
+def main(argv=None):
+    """A run, from its flags to its record"""
+    args = parse_flags(argv)
+    record = new_record(args)
+    record["environment"] = setup(args)
+    sets = load_sets(args, record)
+    weights = load_weights(args, sets, record)
+    if args.epochs == 0:
+        return save_weights(args, weights)
+    state = init_state(weights, args)
+    program = compile_ahead(args, state, *sets["train"], record)
+    state = train(args, program, state, sets, record)
+    write_record(args, record)
+    save_weights(args, jax.device_get(state[0]))
+    print(f"test accuracy {record['epochs'][-1]['test_accuracy']:.2%}; "
+          f"compiling {record['timing']['compile_s'] or 0:.2f} s, then "
+          f"{np.median(record['timing']['epoch_s']):.3f} s an epoch (median)",
+          file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    data.run(main)

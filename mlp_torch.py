@@ -2,17 +2,17 @@
 """A multilayer perceptron on MNIST in PyTorch: nn.Module, autograd, compile.
 
     python mlp_torch.py --batch-size 256
-    python mlp_torch.py --mode step         the whole step as one program
+    python mlp_torch.py --rung step         the whole step as one program
     python mlp_torch.py --help
 
 What to expect with the defaults (10 epochs of 50,000 images, batch 64,
-Adam), seen on two cores of an Intel Xeon with torch 2.13.0, seeds 0 to 2:
-test accuracy 97.7 % with a standard deviation of 0.1 points; 0.9 s an
-epoch (with --mode step 0.7 s, after 23 s of compiling).
+Adam), seen on two cores of an AMD EPYC with torch 2.13.0, seeds 0 to 2:
+test accuracy 97.7 % with a standard deviation of 0.3 percentage points;
+1.0 s an epoch (with --rung step 0.7 s, after 22 s of compiling).
 
-How to read: beside mlp_jax.py (`make diff` shows both in two columns).
-The nine sections have the same names in the same order, and what one
-framework does not need is said there in one line.
+How to read: from top to bottom, or beside mlp_jax.py, section by section.
+What one framework does not need is said there in one line. Shapes: B examples
+make a batch, S batches an epoch; a set has N examples.
 
 The lesson in one sentence: you run operations on objects, and PyTorch
 records them (autograd plays the record backwards, compile turns it into
@@ -20,23 +20,47 @@ a program), so most things here are changed in place, where they are.
 """
 
 # ---------------------------------------------------------------- 1. Setup
-# `contender` is what the two scripts do alike: flags, clock, log, record.
-# It comes first because it turns a failed import into one clear line.
+# data.Fault(code, text) ends the program with one line on stderr. Codes: 2 a
+# flag, 3 data, 4 framework, device or compiler, 5 a file, 6 training diverged.
 
+import argparse
+import hashlib
+import io
+import json
 import math
+import os
+import re
+import sys
+import time
 from functools import partial
 
-from bench import contender
+import numpy as np
 
-with contender.importing("torch"):
+import data
+
+clock = time.perf_counter  # never jumps, as the wall clock may
+BEGIN = clock()
+CORES = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+         else os.cpu_count())  # those that this process may use
+try:
     import torch
     import torch.nn as nn
     import torch.nn.functional as F
     from torch.utils.data import DataLoader, TensorDataset
+except BaseException as error:  # missing, broken, or Ctrl-C
+    data.end(4, f"cannot import torch: {type(error).__name__}: {error}. "
+                f"Install it with: {sys.executable} -m pip install torch")
+IMPORTED = clock()
 
 
-def setup(args, run):
-    """Choose device and precision before the first tensor exists"""
+def compilations():
+    """Number of programs compiled so far; torch.compile counts them"""
+    # A recompilation costs more than an epoch: none may be inside one.
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+def setup(args):
+    """Choose device and precision, before the first tensor -> what it is"""
     # float32 is not the same thing on both sides. PyTorch multiplies float32
     # matrices in float32 unless told otherwise; JAX on recent NVIDIA GPUs
     # uses TF32 (10 bits of mantissa in place of 23, up to 8 times faster).
@@ -50,56 +74,110 @@ def setup(args, run):
     torch.set_flush_denormal(True)
     # XLA takes a thread for every core that it may use, PyTorch one for
     # every physical core: on a hyperthreaded machine half as many.
-    torch.set_num_threads(contender.cores())
+    torch.set_num_threads(CORES)
     # A tensor lives where it is put and nothing moves by itself, so from
     # here on args.device names a device, and everything is sent there.
     if args.device == "auto":
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
-    contender.find_device(lambda: torch.zeros(1, device=args.device),
-                          args.device)
-    # On a CPU, step needs a C++ compiler and there is no graph for epoch.
-    contender.check_torch_rung(args.mode, args.device)
-    describe(args, run)
-
-
-def describe(args, run):
-    """Tell the record what ran where, and how to wait, read and count"""
+    try:
+        torch.zeros(1, device=args.device)
+    except Exception as error:  # an error, and never another device
+        raise data.Fault(4, f"argument --device: {args.device}: {error!r}"
+                         ) from error
     cuda = args.device == "cuda"
-    contender.check_tf32(
-        args.precision, cuda and torch.cuda.get_device_capability()[0])
-    run.describe(
-        {"torch": torch.__version__, "cuda": torch.version.cuda}, args.device,
-        torch.cuda.get_device_name() if cuda else "cpu",
-        torch.get_num_threads(),
-        fence=lambda _: cuda and torch.cuda.synchronize(),
-        to_host=lambda rows: (rows if torch.is_tensor(rows) else
-                              torch.stack(list(rows))).cpu().numpy(),
-        compiled=lambda:
-            torch._dynamo.utils.counters["stats"]["unique_graphs"],
-        memory=lambda: torch.cuda.max_memory_allocated() if cuda else None)
+    if args.precision == "tf32" and not (
+            cuda and torch.cuda.get_device_capability()[0] >= 8):
+        raise data.Fault(4, "argument --precision: this device has no TF32")
+    return {"torch": torch.__version__, "cuda": torch.version.cuda,
+            "device_kind": args.device,
+            "device_name": torch.cuda.get_device_name() if cuda else "cpu",
+            "threads": torch.get_num_threads()}
 
 
 # ------------------------------------------------------------- 2. Settings
-# Flags (see --help) are what a comparison sweeps; these never vary. The
-# three numbers are the defaults of both torch.optim.Adam and the paper
-# (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980).
+# Constants never vary; flags are what a comparison sweeps. The three numbers
+# are the defaults of both torch.optim.Adam and the paper (Kingma and Ba,
+# 2015, https://arxiv.org/abs/1412.6980).
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+RUNGS, RUNG = ("eager", "model", "step"), "eager"  # see section 7
+
+
+def number(kind, low, high, text):
+    """Type of a flag: a number in plain digits, from low to high"""
+    # int() alone would take "1_000" and "+5", float() "nan" and "inf".
+    plain = "[0-9]+" if kind is int else "[0-9]*[.]?[0-9]+(e-?[0-9]+)?"
+    if not re.fullmatch(plain, text) or not low <= kind(text) <= high:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number from {low} to {high}")
+    return kind(text)
+
+
+def parse_flags(argv=None):
+    """Command line -> namespace, or the end before anything is made"""
+    parser = argparse.ArgumentParser(allow_abbrev=False, formatter_class=(
+        argparse.ArgumentDefaultsHelpFormatter))
+    parser.error = partial(data.end, 2)
+    add, count = parser.add_argument, partial(number, int, 1, 10**9)
+    add("--batch-size", type=count, default=64, help="examples in a step")
+    add("--epochs", type=partial(number, int, 0, 10**5), default=10,
+        help="passes over the training set; 0: only --save initial weights")
+    add("--examples", type=count, help="train on the first so many only")
+    add("--seed", type=partial(number, int, 0, 2**32 - 1), default=0,
+        help="of the initial weights and of the batches")
+    add("--rung", choices=RUNGS, default=RUNG, help="what is compiled as one")
+    add("--feed", choices=("device", "host"), default="device",
+        help="where each batch is cut out of the data")
+    add("--hidden", type=partial(number, int, 1, 65536), default=[256, 128],
+        nargs="+", help="widths of the hidden layers")
+    add("--optimizer", choices=UPDATES, default="adam", help="of the weights")
+    add("--lr", type=partial(number, float, 1e-30, 1e30),
+        help="learning rate; None is 0.001 for adam, else 0.1")
+    add("--schedule", choices=("constant", "cosine"), default="constant",
+        help="of the learning rate; cosine: half a wave, down to 0")
+    add("--precision", choices=("fp32", "tf32", "fp64"), default="fp32",
+        help="of every product of matrices")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help="an error if it is not there")
+    add("--dataset", choices=data.DATASETS, default="mnist", help="to learn")
+    add("--data-dir", default=data.default_folder(), help="where it lies")
+    add("--split", choices=("standard", "pooled"), default="standard",
+        help="50,000 train, 10,000 validate, 10,000 test; or 80/10/10 of all")
+    add("--init", help="read the initial weights from this .npz file")
+    add("--save", help="write the final weights to this .npz file")
+    add("--json", help="write the record to this file; - is stdout")
+    args = parser.parse_args(argv)
+    if args.lr is None:
+        args.lr = 0.001 if args.optimizer == "adam" else 0.1
+    most = data.split_sizes(args.dataset, args.split)[0]
+    if args.examples is not None and args.examples > most:
+        parser.error(f"argument --examples: there are {most}")
+    if args.batch_size > (args.examples or most):
+        parser.error(f"argument --batch-size: {args.batch_size} is more than "
+                     f"the {args.examples or most} training examples")
+    if args.rung == "epoch" and args.feed == "host":
+        parser.error("argument --feed: host does not go with --rung epoch")
+    for name in (args.json, args.save):  # say it now, not after training
+        if name not in (None, "-") and (os.path.isdir(name or ".") or not
+                os.access(os.path.dirname(os.path.abspath(name)), os.W_OK)):
+            data.end(5, f"cannot write: {name!r}: a folder, or in none")
+    args.dtype = np.float64 if args.precision == "fp64" else np.float32
+    return args
 
 
 # ----------------------------------------------------------- 3. Parameters
 # Parameters are objects: a Module registers every nn.Linear assigned to it,
 # and an nn.Linear registers its weight and bias. weight is (outputs,
-# inputs), the transpose of JAX's w; pairs() and load_pairs() translate.
-# The default network has 235,146:
+# inputs), the transpose of JAX's w; pairs() and init_state() translate.
+# The default network has 235,146 parameters:
 assert 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 == 235_146
 
 
-def init_params(model, seed):
-    """model, seed -> the same model, its weights drawn anew"""
+def init_params(seed, sizes):
+    """seed, [784, 256, 128, 10] -> the network with its weights drawn"""
     # A generator of our own: torch.manual_seed would set a global one, and
     # whoever draws from it first changes what the next one gets.
-    generator = torch.Generator().manual_seed(seed)
+    model, generator = MLP(sizes), torch.Generator().manual_seed(seed)
     for layer in model.layers:
         # He et al. 2015, https://arxiv.org/abs/1502.01852: variance 2 /
         # fan-in keeps the size of the activations through a ReLU, layer
@@ -110,42 +188,40 @@ def init_params(model, seed):
     return model
 
 
-def load_pairs(model, weights):
-    """model, [(w (in, out), b (out,)), ...] -> model with those weights"""
+def pairs(parameters):
+    """weight, bias, weight, ... -> [(w (in, out), b (out,)), ...] in NumPy"""
+    arrays = [leaf.detach().cpu().numpy().T for leaf in parameters]
+    return list(zip(arrays[::2], arrays[1::2]))
+
+
+def init_state(weights, args):
+    """NumPy weights, flags -> (model, params, opt): the module, its weights
+    by name, and what the update remembers"""
+    model = MLP([w.shape[0] for w, _ in weights] + [weights[-1][1].size])
     # from_numpy() shares memory with the array it is given, here a copy;
     # otherwise the optimizer would change `weights` too.
     leaves = [torch.from_numpy(a.T.copy()) for pair in weights for a in pair]
     # assign=True takes over the dtype too (float64 with --precision fp64).
     model.load_state_dict(dict(zip(model.state_dict(), leaves)), assign=True)
-    return model
-
-
-def pairs(params):
-    """{name: tensor} -> [(w (in, out), b (out,)), ...] in NumPy"""
-    arrays = [leaf.detach().cpu().numpy().T for leaf in params.values()]
-    return list(zip(arrays[::2], arrays[1::2]))
-
-
-def init_state(model, args):
-    """model, flags -> (params, optimizer object), or for the rungs that
-    write the update out (params, ()) or (params, (m, v, t)), all zero"""
-    params = dict(model.named_parameters())
-    # fused: one kernel updates all weights; on two CPU cores and with Adam
-    # 1.4 times as fast as foreach at batch 64.
-    if args.mode == "eager" and args.optimizer == "sgd":
-        return params, torch.optim.SGD(params.values(), args.lr, fused=True)
-    if args.mode == "eager":
-        return params, torch.optim.Adam(params.values(), args.lr,
-                                        (BETA1, BETA2), EPSILON, fused=True)
-    # The same weights as plain tensors, which autograd does not watch; the
-    # module's own stay as they are and are not used.
+    params = dict(model.to(args.device).named_parameters())
+    if args.rung in ("eager", "model"):
+        # fused: one kernel updates all weights; on two CPU cores and with
+        # Adam 1.4 times as fast as the default at batch 64.
+        optimizer = (torch.optim.SGD(params.values(), args.lr, fused=True)
+                     if args.optimizer == "sgd" else
+                     torch.optim.Adam(params.values(), args.lr,
+                                      (BETA1, BETA2), EPSILON, fused=True))
+        return model, params, optimizer
+    # The same weights as plain tensors, which autograd does not watch; of
+    # the module only its forward() is used from here on.
     params = {name: p.detach().clone() for name, p in params.items()}
     if args.optimizer == "sgd":
-        return params, ()
-    m, v = ({n: torch.zeros_like(p) for n, p in params.items()} for _ in "mv")
-    # A tensor and not the number 0: a Python number is part of the compiled
-    # program, and a new one compiles it again.
-    return params, (m, v, {"t": next(iter(params.values())).new_zeros(())})
+        return model, params, ()
+    m = {name: torch.zeros_like(p) for name, p in params.items()}
+    v = {name: torch.zeros_like(p) for name, p in params.items()}
+    # t counts steps. A plain 0 would not do: to torch.compile a Python
+    # number is part of the program, and the next one compiles it again.
+    return model, params, (m, v, leaves[0].new_zeros((), device=args.device))
 
 
 class MLP(nn.Module):
@@ -171,8 +247,10 @@ class MLP(nn.Module):
 # ----------------------------------------------------------------- 5. Loss
 # cross_entropy takes logits and applies log_softmax itself, never
 # log(softmax): softmax rounds small probabilities to 0, whose logarithm is
-# -inf. Labels are one-hot on both sides. The mean, not the sum, so that the
-# gradient does not grow with the batch.
+# -inf. The mean, not the sum, so that the gradient does not grow with the
+# batch. Labels are one-hot on both sides, 1 at the right class and 0
+# elsewhere: integer labels are looked up by an index, which each framework
+# does in its own way, and JAX takes a wrong index without a word.
 
 def loss_fn(logits, y):
     """logits (B, 10), y (B, 10) -> mean cross-entropy, scalar"""
@@ -194,17 +272,19 @@ def objective(params, model, x, y):
 
 # ------------------------------------------------------------- 6. One step
 # The textbook step changes the weights where they are and returns nothing
-# new. backward() and optimizer.step() would break a compiled function into
-# pieces, so the compiled rungs write the step as a function, as JAX does.
+# new. In a compiled function backward() and optimizer.step() are, unless
+# told otherwise, where the program breaks into pieces (PyTorch documents a
+# recipe for the optimizer). So the rung that compiles the whole step writes
+# it as a function, as JAX does.
 
-def train_step(model, state, x, y, lr):
-    """(params, optimizer), x (B, 784), y (B, 10), lr -> state, metrics (2,)"""
-    optimizer = state[1]
+def train_step(forward, state, x, y, lr):
+    """(.., optimizer), x (B, 784), y (B, 10), lr -> state, metrics (2,)"""
+    optimizer = state[2]
     optimizer.param_groups[0]["lr"] = lr
     # backward() adds to .grad: without zero_grad the step would follow the
     # sum of all gradients so far. x does not require a gradient: none made.
     optimizer.zero_grad()
-    logits = model(x)
+    logits = forward(x)
     loss = loss_fn(logits, y)
     loss.backward()
     optimizer.step()
@@ -213,15 +293,15 @@ def train_step(model, state, x, y, lr):
     return state, torch.stack([loss.detach(), accuracy(logits, y)])
 
 
-def pure_step(model, update, state, x, y, lr):
-    """(params, opt), x (B, 784), y (B, 10), lr -> new state, metrics (2,)"""
-    params, opt = state
+def pure_step(update, state, x, y, lr):
+    """(model, params, opt), x, y, lr -> new state, metrics (2,)"""
+    model, params, opt = state
     # grad_and_value turns the objective into a function that returns its
     # derivative by the first argument, here every weight, and its value.
     grads, (loss, logits) = torch.func.grad_and_value(
         objective, has_aux=True)(params, model, x, y)
-    state = update(params, grads, opt, lr)
-    return state, torch.stack([loss, accuracy(logits, y)])
+    params, opt = update(params, grads, opt, lr)
+    return (model, params, opt), torch.stack([loss, accuracy(logits, y)])
 
 
 # New tensors are returned. Written in place (p.add_(g, alpha=-lr)), the
@@ -235,7 +315,8 @@ def sgd(params, grads, opt, lr):
 
 def adam(params, grads, opt, lr):
     """Adam, algorithm 1 of the paper: params, grads, (m, v, t), lr -> ..."""
-    m, v, t = opt[0], opt[1], opt[2]["t"] + 1
+    m, v, t = opt
+    t = t + 1
     m = {n: BETA1 * m[n] + (1 - BETA1) * g for n, g in grads.items()}
     v = {n: BETA2 * v[n] + (1 - BETA2) * g * g for n, g in grads.items()}
     # 1 - beta**t as -expm1(t log beta): in float32 the plain form has a
@@ -244,7 +325,7 @@ def adam(params, grads, opt, lr):
     c2 = -torch.expm1(t * math.log(BETA2))
     params = {n: p - lr / c1 * m[n] / (torch.sqrt(v[n] / c2) + EPSILON)
               for n, p in params.items()}
-    return params, (m, v, {"t": t})
+    return params, (m, v, t)
 
 
 UPDATES = {"sgd": sgd, "adam": adam}
@@ -254,11 +335,13 @@ UPDATES = {"sgd": sgd, "adam": adam}
 # Three rungs; what changes is how much of the work PyTorch may see at once.
 #   eager  every operation is dispatched by Python, one by one; backward()
 #          is one call into C++
+#   model  torch.compile(model), and the rest as in eager: what most users
+#          of the compiler write. Two programs: forward and backward
 #   step   torch.compile traces the pure step and Inductor turns it, fused,
 #          into C++ or Triton around library matrix products: one call from
 #          Python per batch
-#   epoch  CUDA only: the compiled step is recorded as a CUDA graph; all that
-#          is left to Python is to say "again" S times
+# There is no loop inside a compiled program as in JAX's rung epoch. On a GPU
+# a CUDA graph replays the step instead: recipes/torch_graph.py.
 
 def gather_step(step, state, images, labels, idx, lr):
     """As step, but cuts the batch idx (B,) out of the data (N, ...) itself"""
@@ -283,32 +366,41 @@ def batches(args, images, labels, order):
             yield images, labels, idx
 
 
-def build(args, model, state, images, labels, order, lrs, lap):
+def build(args, state, images, labels, order, lrs, timing):
     """flags, the arguments of an epoch -> what train_epoch calls"""
-    step = (partial(train_step, model) if args.mode == "eager" else
-            partial(pure_step, model, UPDATES[args.optimizer]))
-    function = step if args.feed == "host" else partial(gather_step, step)
-    if args.mode == "eager":
-        return function
     # fullgraph: an operation that cannot be compiled is an error, not a
     # silent piece of eager. dynamic=False: one program for these shapes.
-    program = torch.compile(function, fullgraph=True, dynamic=False)
-    # The first call compiles, all in one (JAX shows three parts). The step
-    # is pure, so throwing the result away leaves the state as it was. Not
-    # the first rate: its address is a multiple of 16, so that the program
-    # would be made for such, and on a GPU copy nearly every later one.
+    compiled = partial(torch.compile, fullgraph=True, dynamic=False)
+    forward = compiled(state[0]) if args.rung == "model" else state[0]
+    step = (partial(train_step, forward) if args.rung in ("eager", "model")
+            else partial(pure_step, UPDATES[args.optimizer]))
+    program = step if args.feed == "host" else partial(gather_step, step)
+    # The first call compiles, all in one (JAX shows three parts): here, and
+    # not inside the clock. It must leave the state as it was.
     batch = next(batches(args, images, labels, order))
-    program(state, *batch, torch.from_numpy(lrs).to(args.device)[1 % len(lrs)])
-    return (program if args.mode == "step" else
-            capture(program, state, images, labels, order, lrs))
+    try:
+        if args.rung == "model":
+            x, y = (batch if args.feed == "host" else
+                    (a.index_select(0, batch[2]) for a in batch[:2]))
+            loss_fn(forward(x), y).backward()  # both programs, no step
+            state[0].zero_grad()
+        if args.rung == "step":
+            program = compiled(program)
+            # The step is pure: its result is thrown away. Not with the first
+            # rate: that lies at a multiple of 16 bytes in memory, and a
+            # program made for such would copy nearly every later one.
+            program(state, *batch,
+                    torch.from_numpy(lrs).to(args.device)[1 % len(lrs)])
+    except torch._dynamo.exc.BackendCompilerFailed as error:
+        raise data.Fault(4, f"argument --rung: {args.rung}: the compiler is "
+                            f"missing or failed: {error}") from error
+    return program
 
 
 def train_epoch(program, args, state, images, labels, order, lrs):
     """state, data (N, ...), order (S, B), lrs (S,) -> state, metrics (S, 2)"""
-    if args.mode == "epoch":
-        return program(state, images, labels, order, lrs)
     # The optimizer object wants a number, the compiled step a tensor.
-    lrs = (lrs.tolist() if args.mode == "eager"
+    lrs = (lrs.tolist() if args.rung in ("eager", "model")
            else torch.from_numpy(lrs).to(args.device))
     metrics = []
     for batch, lr in zip(batches(args, images, labels, order), lrs):
@@ -318,97 +410,201 @@ def train_epoch(program, args, state, images, labels, order, lrs):
     return state, metrics
 
 
-# A CUDA graph replays the same kernels on the same addresses, so everything
-# a step reads or writes gets a fixed place ("slots"), the number of the step
-# included, and the new state is copied over the old.
-
-def slot_step(program, state, images, labels, slots):
-    """One step on fixed memory: the state and slots change in place"""
-    i, order, lrs, metrics = slots
-    idx, lr = order.index_select(0, i)[0], lrs.index_select(0, i)[0]
-    new, metric = program(state, images, labels, idx, lr)
-    torch._foreach_copy_(leaves(state), leaves(new))  # all in a kernel or two
-    metrics.index_copy_(0, i, metric[None])
-    i.add_(1)
-
-
-def leaves(state):
-    """(params, opt) -> every tensor in it"""
-    return [leaf for part in (state[0], *state[1]) for leaf in part.values()]
-
-
-def make_slots(like, order, lrs):
-    """a tensor, order (S, B), lrs (S,) -> step number, order, lrs, metrics"""
-    order, lrs = (torch.from_numpy(a).to(like.device) for a in (order, lrs))
-    return (like.new_zeros(1, dtype=torch.int64), order, lrs,
-            like.new_zeros(len(order), 2))
-
-
-def capture(program, state, images, labels, order, lrs):
-    """CUDA only: record slot_step as a graph -> function that replays it"""
-    slots = make_slots(images, order, lrs)
-    before = [leaf.clone() for leaf in leaves(state)]
-    # Lazy set-up (cuBLAS, the allocator) must not be recorded: warm up
-    # first, on a side stream as the documentation of CUDA graphs asks.
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        slot_step(program, state, images, labels, slots)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        slot_step(program, state, images, labels, slots)
-    for leaf, old in zip(leaves(state), before):
-        leaf.copy_(old)  # the warm-up was a real step: take it back
-    return partial(replay, graph, slots)
-
-
-def replay(graph, slots, state, images, labels, order, lrs):
-    """The arguments and results of train_epoch, which calls this"""
-    slots[0].zero_()
-    slots[1].copy_(torch.from_numpy(order))
-    slots[2].copy_(torch.from_numpy(lrs))
-    for _ in order:
-        graph.replay()
-    return state, slots[3].clone()  # the next epoch overwrites the slot
-
-
 # ------------------------------------------------------------- 8. Evaluate
 # no_grad: no tape, so no memory for one. eval() would switch dropout and
 # batch norm to their test behaviour; this network has neither. One call for
 # the whole set, as in JAX; not compiled, because it is outside the clock.
 
 @torch.no_grad()
-def evaluate(model, state, x, y):
-    """model, state, x (N, 784), y (N, 10) -> (loss, accuracy)"""
-    loss, logits = objective(state[0], model, x, y)
+def evaluate(state, x, y):
+    """state, x (N, 784), y (N, 10) -> (loss, accuracy)"""
+    model, params, _ = state
+    loss, logits = objective(params, model, x, y)
     return loss, accuracy(logits, y)
 
 
 # ---------------------------------------------------------------- 9. Train
-# The clock is in contender, the same for both scripts: it starts before the
-# batch order of an epoch is made and stops after a fence. Without the fence
-# (synchronize) it would time how fast Python can ask. Evaluation and logging
-# are outside.
+# The clock starts before the batch order of an epoch is made and stops after
+# a fence, which waits for the device: without it the clock would tell how
+# fast Python can ask. Evaluation, logging and writing are outside.
 
-def train(args, run):
-    """flags, books -> final weights [(w (in, out), b (out,)), ...]"""
-    setup(args, run)
-    model = init_params(MLP(run.sizes), args.seed)
-    weights = run.initial(lambda: pairs(dict(model.named_parameters())))
-    state = init_state(load_pairs(model, weights).to(args.device), args)
-    run.load(lambda arrays: [
-        torch.from_numpy(array).to(args.device) for array in arrays])
-    program = run.compile(partial(build, args, model), state)
-    state = run.train(partial(train_epoch, program, args),
-                      partial(evaluate, model), state)
-    return pairs(state[0])
+def fence(values):
+    """Wait until the device has done what it was asked for"""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
-def main():
-    """The command line; the README lists the exit codes."""
-    contender.main(train, __file__, "torch", default_mode="eager")
+def to_host(values):
+    """Tensors of one shape, in a list or stacked -> one NumPy array"""
+    values = values if torch.is_tensor(values) else torch.stack(list(values))
+    return values.cpu().numpy()
+
+
+def rates(args, epoch, steps):
+    """The learning rate of every step of an epoch: (S,)"""
+    if args.schedule == "constant":
+        return np.full(steps, args.lr, args.dtype)
+    # Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, without
+    # restarts. A step takes its rate as an argument and knows no schedule.
+    done = (epoch * steps + np.arange(steps)) / (args.epochs * steps)
+    return (args.lr / 2 * (1 + np.cos(np.pi * done))).astype(args.dtype)
+
+
+def new_record(args):
+    """What a run says of itself; the functions below write into it"""
+    return {"schema": 2, "status": "ok", "framework": "torch",
+            "config": {name: value for name, value in vars(args).items()
+                       if name not in ("data_dir", "init", "save", "json",
+                                       "dtype")},
+            "timing": {"import_s": IMPORTED - BEGIN, "compile_s": None,
+                       "order_s": [], "epoch_s": [], "read_s": [],
+                       "evaluate_s": 0.0}, "compilations": [], "epochs": [],
+            "steps": {"loss": [], "accuracy": []}}
+
+
+def load_sets(args, record):
+    """-> {"train", "val", "test": (x (N, 784), y (N, 10))} on the device"""
+    start = clock()
+    sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
+    sets["train"] = tuple(array[:args.examples] for array in sets["train"])
+    record["dataset"] = {
+        "name": args.dataset, "sha256": data.DATASETS[args.dataset][1],
+        "split": args.split, "sizes": {
+            part: len(x) for part, (x, _) in sets.items()}}
+    moved = clock()
+    for part, arrays in sets.items():
+        arrays = [array.astype(args.dtype, copy=False) for array in arrays]
+        sets[part] = (arrays if (part, args.feed) == ("train", "host") else
+                      [torch.from_numpy(a).to(args.device) for a in arrays])
+    fence(sets)
+    record["timing"].update(data_s=moved - start, to_device_s=clock() - moved)
+    return sets
+
+
+def load_weights(args, sets, record):
+    """-> initial [(w (in, out), b (out,)), ...] in NumPy, drawn or --init"""
+    x, y = sets["train"]
+    sizes = [x.shape[1], *args.hidden, y.shape[1]]
+    weights = pairs(init_params(args.seed, sizes).parameters())
+    if args.init is not None:
+        try:
+            with np.load(args.init, allow_pickle=False) as file:
+                arrays = iter(file.values())  # in the order of save_weights
+                weights = [(next(arrays).reshape(w.shape),
+                            next(arrays).reshape(b.shape)) for w, b in weights]
+        except Exception as error:  # a file can be wrong in many ways
+            data.end(2, f"argument --init: {args.init!r}: {error}")
+    flat = [np.float32(array) for pair in weights for array in pair]
+    record["parameters"] = sum(array.size for array in flat)
+    record["init_sha256"] = hashlib.sha256(
+        b"".join(array.tobytes() for array in flat)).hexdigest()
+    return [(w.astype(args.dtype), b.astype(args.dtype)) for w, b in weights]
+
+
+def save_weights(args, weights):
+    """[(w (in, out), b (out,)), ...] -> the .npz file of --save, if given"""
+    if args.save is not None:
+        file = io.BytesIO()
+        np.savez(file, *(array for pair in weights for array in pair))
+        data.write_atomic(args.save, file.getvalue())
+
+
+def compile_ahead(args, state, images, labels, record):
+    """All that is needed before the first step -> what train_epoch calls"""
+    start, before = clock(), compilations()
+    order = data.batch_order(len(images), args.batch_size, args.seed, 0)
+    program = build(args, state, images, labels, order,
+                    rates(args, 0, len(order)), record["timing"])
+    fence(state)
+    if args.rung != "eager":  # which compiles nothing ahead
+        record["timing"]["compile_s"] = clock() - start
+    record["compilations"].append(compilations() - before)
+    return program
+
+
+def train(args, program, state, sets, record):
+    """Every epoch -> final state"""
+    timing, orders = record["timing"], hashlib.sha256()
+    for epoch in range(args.epochs):
+        before, start = compilations(), clock()
+        # ------------------------------------------------- the clock runs
+        order = data.batch_order(len(sets["train"][0]), args.batch_size,
+                                 args.seed, epoch)
+        drawn = clock()
+        state, metrics = train_epoch(program, args, state, *sets["train"],
+                                     order, rates(args, epoch, len(order)))
+        fence((state, metrics))
+        # ----------------------------------------------- the clock stands
+        end = clock()
+        curve = to_host(metrics)
+        # After a fence that waits, reading takes next to no time.
+        timing["read_s"].append(clock() - end)
+        timing["epoch_s"].append(end - start)
+        timing["order_s"].append(drawn - start)
+        record["compilations"].append(compilations() - before)
+        orders.update(order.tobytes())
+        record["order_sha256"] = orders.hexdigest()
+        log_epoch(args, state, sets, record, curve, start, end)
+    return state
+
+
+def log_epoch(args, state, sets, record, curve, start, end):
+    """Evaluate and write one epoch down; curve (S, 2): loss, accuracy"""
+    begin, epoch = clock(), len(record["epochs"]) + 1
+    val, test = (to_host(evaluate(state, *sets[part])).tolist()
+                 for part in ("val", "test"))
+    record["timing"]["evaluate_s"] += clock() - begin
+    mean = curve.mean(axis=0, dtype=np.float64).tolist()
+    if not np.isfinite([*mean, *val, *test]).all():
+        # No metric is kept: the argmax of NaN is class 0, "right" in 9.8 %.
+        record.update(status="diverged", epochs=[], steps={})
+        write_record(args, record)
+        raise data.Fault(6, f"training diverged: a loss of epoch {epoch} is "
+                            f"not finite. Try a smaller --lr than {args.lr}")
+    names = [f"{part}_{name}" for part in ("train", "val", "test")
+             for name in ("loss", "accuracy")]
+    record["epochs"].append({
+        "epoch": epoch, "start_s": start - BEGIN, "end_s": end - BEGIN,
+        **dict(zip(names, [*mean, *val, *test]))})
+    record["steps"]["loss"] += curve[:, 0].tolist()
+    record["steps"]["accuracy"] += curve[:, 1].tolist()
+    print(f"epoch {epoch:2}/{args.epochs}  {end - start:7.3f} s   training "
+          f"loss {mean[0]:.4f}, accuracy {mean[1]:7.2%}   validation loss "
+          f"{val[0]:.4f}, accuracy {val[1]:7.2%}", file=sys.stderr)
+
+
+def write_record(args, record):
+    """The record as JSON to --json, if that was given"""
+    peak = (torch.cuda.max_memory_allocated() if torch.cuda.is_initialized()
+            else None)
+    record["memory"] = {"device_peak_bytes": peak}
+    record["timing"]["total_s"] = clock() - BEGIN
+    text = json.dumps(record, allow_nan=False, sort_keys=True) + "\n"
+    if args.json == "-":
+        print(text, end="")
+    elif args.json:
+        data.write_atomic(args.json, text.encode())
+
+
+def main(argv=None):
+    """A run, from its flags to its record"""
+    args = parse_flags(argv)
+    record = new_record(args)
+    record["environment"] = setup(args)
+    sets = load_sets(args, record)
+    weights = load_weights(args, sets, record)
+    if args.epochs == 0:
+        return save_weights(args, weights)
+    state = init_state(weights, args)
+    program = compile_ahead(args, state, *sets["train"], record)
+    state = train(args, program, state, sets, record)
+    write_record(args, record)
+    save_weights(args, pairs(state[1].values()))
+    print(f"test accuracy {record['epochs'][-1]['test_accuracy']:.2%}; "
+          f"compiling {record['timing']['compile_s'] or 0:.2f} s, then "
+          f"{np.median(record['timing']['epoch_s']):.3f} s an epoch (median)",
+          file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    data.run(main)

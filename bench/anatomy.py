@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from bench import cli, contender, probe
+from bench import cli, probe
 
 # Instructions of an HLO program that compute nothing.
 NOTHING = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast",
@@ -72,24 +72,24 @@ def count_program(text):
     return dict(zip(("run", "fused", "products"), walk(entry)))
 
 
-def jax_counts(module, args, build, arguments):
-    """Counts of the rung that args.mode asks for."""
-    program = build(*arguments, lambda name: None)
+def jax_counts(module, args, arguments):
+    """Counts of the rung that args.rung asks for."""
+    program = module.build(args, *arguments, {})
     counts = {}
-    if args.mode != "eager":
+    if args.rung != "eager":
         counts = count_program(program.as_text())
-    args.mode = "eager"  # the step alone, as it is written
-    function = build(*arguments, lambda name: None)
+    args.rung = "eager"  # the step alone, as it is written
+    function = module.build(args, *arguments, {})
     state, images, labels, order, lrs = arguments
     batch = next(module.batches(args, images, labels, order))
     traced = module.jax.make_jaxpr(function)(state, *batch, lrs[0])
     return {"written": count_primitives(traced.jaxpr), **counts}
 
 
-def torch_counts(module, args, build, arguments):
+def torch_counts(module, args, arguments):
     torch = module.torch
-    program = build(*arguments, lambda name: None)
-    if args.mode != "eager":
+    program = module.build(args, *arguments, {})
+    if args.rung != "eager":
         from torch._inductor import metrics
         products = torch._dynamo.utils.counters["inductor"]["extern_calls"]
         fused = metrics.generated_kernel_count
@@ -126,32 +126,18 @@ def torch_stages(torch):
             "inductor": inductor - load, "compiler": load}
 
 
-class Anatomy(contender.Run):
-    """Books that look at the program in place of running it."""
-
-    def compile(self, build, state):
-        arguments = (state, *self.sets["train"], self.order(0),
-                     self.schedule(0))
-        count = jax_counts if hasattr(self.module, "jax") else torch_counts
-        self.found = {
-            name: (value, *(("s", 1, "by its own clock")
-                            if isinstance(value, float)
-                            else ("per step", 1, "counted")))
-            for name, value in count(
-                self.module, self.args, build, arguments).items()}
-        raise contender.Finished
-
-
 def main():
-    out, (module,), args = probe.start(sys.argv[1:])
-    run = Anatomy(args, module.__file__, "")
-    run.module = module
-    try:
-        with np.errstate(all="ignore"):
-            module.train(args, run)
-    except contender.Finished:
-        pass
-    probe.answer(out, run.record["environment"]["device_name"], run.found)
+    out, (subject,) = probe.start(sys.argv[1:])
+    module, args, place = subject
+    count = jax_counts if hasattr(module, "jax") else torch_counts
+    with np.errstate(all="ignore"):
+        counts = count(module, args,
+                       probe.ready(subject, probe.read_sets(args)))
+    probe.answer(out, place["device_name"], {
+        name: (value, *(("s", 1, "by its own clock")
+                        if isinstance(value, float)
+                        else ("per step", 1, "counted")))
+        for name, value in counts.items()})
     return cli.OK
 
 

@@ -166,7 +166,7 @@ def fit(sizes, seconds):
 
 
 def fits(groups):
-    """{(contender, mode, feed): [fit of a block, …]} where a block has four
+    """{(contender, rung, feed): [fit of a block, …]} where a block has four
     batch sizes or more."""
     times = {}
     for key, members in groups.items():
@@ -208,7 +208,7 @@ LEVELS = {
     "jax": (("jax", "eager"), ("jax-unfused", "step"), ("jax", "step"),
             ("jax", "epoch")),
     "torch": (("torch", "eager"), ("torch-traced", "step"),
-              ("torch", "step"), ("torch", "epoch"))}
+              ("torch", "step"), ("torch", "graph"))}
 BARS = {
     (("jax", "eager"), ("jax-unfused", "step")):
         "Python per operation",
@@ -220,18 +220,18 @@ BARS = {
     (("torch", "eager"), ("torch", "step")): "Python dispatch and fusion",
     (("torch-traced", "step"), ("torch", "step")):
         "Python per operation, and fusion",
-    (("torch", "step"), ("torch", "epoch")): "a launch from Python per kernel"}
+    (("torch", "step"), ("torch", "graph")): "a launch from Python per kernel"}
 
 
 def waterfall(groups, found, framework, size):
     """[(bar, [seconds a step in each block])] from eager down to the
     products, or [] where eager or the floors were not run."""
     levels = []
-    for contender, mode in LEVELS[framework]:
-        key = (contender, mode, "device", size)
+    for contender, rung in LEVELS[framework]:
+        key = (contender, rung, "device", size)
         times = by_block(groups.get(key, []), "steady_epoch_s")
         if times:
-            levels.append(((contender, mode), times))
+            levels.append(((contender, rung), times))
     rows = {block: row for (block, other), row in found.items()
             if other == size}
     if not rows or not levels or levels[0][0][1] != "eager":

@@ -36,7 +36,7 @@ def _none(r):
 
 def _compiles(r):
     """All but PyTorch's eager rung have something to find in a cache."""
-    return r["framework"] != "torch" or r["config"]["mode"] != "eager"
+    return r["framework"] != "torch" or r["config"]["rung"] != "eager"
 
 
 # (rule, what must be equal, between the runs that agree in this, what `vary`

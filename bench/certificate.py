@@ -1,17 +1,19 @@
 """The parity certificate: proof that what is timed computes the same.
 
-From the same initial weights and the same batches, every rung and feed is
-compared with one reference (torch eager, the textbook loop, where it runs):
-the logits and gradients of the first batch, an evaluation, the weights after
-one update, loss and accuracy of every step of an epoch. In float64 rounding is
-far below the effect of any difference in the mathematics, so the bound is
-tight; float32 is bounded over the first 100 steps of SGD only, because
-rounding grows with every step and Adam divides by it.
+From the same initial weights and the same batches, with a falling learning
+rate, every program runs for at least one whole epoch, as it is timed. What its
+record and its final weights say is compared with one reference (torch eager,
+the textbook loop, where it runs): loss and accuracy of every step, every
+evaluation, every weight; and, by the functions of the two scripts, logits and
+gradients of the first batch. In float64 rounding is far below the effect of
+any difference in the mathematics, so the bound is tight; float32 is bounded
+over the first 100 steps of SGD only, because rounding grows with every step
+and Adam divides by it.
 """
 
-import io
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +23,29 @@ from bench.plan import Point
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0           # of weights and batches: it is code that is certified
-TIMEOUT = 1800     # seconds for all of it, whatever one run may take
-SHORT = 100        # steps of the rungs and feeds that are too slow for more
+TIMEOUT = 3600     # seconds for all of it, whatever one run may take
+SHORT = 100        # steps that float32 is bounded for, and the least there are
 PRECISIONS = ("fp64", "fp32")
-KEY = ("contender", "mode", "feed", "optimizer", "lr", "precision",
+KEY = ("contender", "rung", "feed", "optimizer", "lr", "precision",
        "batch_size")
 REFERENCE = ("torch", "eager", "device")
 # What is compared, in the order of the computation: the first that differs is
 # nearest to the cause.
-FOUND = ("logits", "evaluation", "gradient", "update", "loss", "accuracy")
+FOUND = ("logits", "gradient", "loss", "accuracy", "evaluation", "weights")
 
 
 def bound(row, name):
     """Largest difference that a row may have in what is named. In float32
-    only losses, hundreds of steps on, let rounding grow; anything else at
-    once shows products that were rounded to TF32 (2**-11)."""
+    only losses, hundreds of steps on, let rounding grow; logits at once show
+    products that were rounded to TF32 (2**-11)."""
     if row["precision"] == "fp64":
         return 1e-10
-    return 1e-3 if name in ("loss", "accuracy") and row["batch_size"] > 64 \
-        else 1e-5
+    return 1e-3 if name == "loss" and row["batch_size"] > 64 else 1e-5
 
 
 def required(optimizers, batch_sizes, n):
-    """[{KEY…, steps}]: what a comparison has to prove, with `n` training
-    images; optimizers: {point: {optimizer: learning rate}}."""
+    """[{KEY…, epochs, steps}]: what a comparison has to prove, with `n`
+    training images; optimizers: {point: {optimizer: learning rate}}."""
     rows = []
     for precision in PRECISIONS:
         for point, chosen in optimizers.items():
@@ -52,15 +53,12 @@ def required(optimizers, batch_sizes, n):
                 chosen = {"sgd": chosen.get("sgd", 0.1)}
             for optimizer, lr in chosen.items():
                 for batch_size in batch_sizes:
-                    epoch = n // batch_size
                     # An epoch, or more of them to make 100 steps; of a tiny
                     # set not many, or its loss vanishes below rounding.
-                    short = min(SHORT, 3 * epoch)
-                    slow = point.feed == "host" or (
-                        point[:2] == ("jax", "eager") and epoch > 2 * SHORT)
+                    epochs = min(3, -(-SHORT // (n // batch_size)))
                     rows.append(dict(zip(KEY, (
                         *point, optimizer, lr, precision, batch_size)),
-                        steps=short if slow else max(short, epoch)))
+                        epochs=epochs, steps=epochs * (n // batch_size)))
     return rows
 
 
@@ -95,18 +93,18 @@ def obtain(grid, rows):
     identity = record.digest([
         {name: grid.code(name) for name in sorted(
             {row["contender"] for row in rows})},
-        [grid.settings[name] for name in ("dataset", "split", "limit",
+        [grid.settings[name] for name in ("dataset", "split", "examples",
                                           "hidden", "device")],
         *((ROOT / "bench" / name).read_text("utf-8")
-          for name in ("certify.py", "certificate.py")),
+          for name in ("certify.py", "certificate.py", "lesson.py")),
         grid.weights[SEED][1]])
     old = load(path)
     if old and old["identity"] == identity and {key(row) for row in rows} <= {
             key(row) for row in old["rows"] if "reason" not in row}:
         return old
-    print(f"parity certificate: {len(rows)} traces to compare", flush=True)
+    print(f"parity certificate: {len(rows)} runs to compare", flush=True)
     traces = _trace(grid, rows)
-    certificate = {"schema": 1, "identity": identity,
+    certificate = {"schema": record.SCHEMA, "identity": identity,
                    "rows": [_judge(row, rows, traces) for row in rows]}
     record.write_atomic(path, record.dumps(certificate))
     return certificate
@@ -125,65 +123,98 @@ def load(path):
                         "reference"])
                 _compare_losses(row, row["losses"], first["losses"])
             row["proved"] = _proved(row)
-        return found if found["schema"] == 1 and found["identity"] else None
+        return found if (found["schema"] == record.SCHEMA
+                         and found["identity"]) else None
     except (KeyError, TypeError, ValueError, StopIteration):
         return None
 
 
 def _trace(grid, rows):
-    """Run all rows, a process for each contender and precision ->
-    {key: {name: array} or the reason why there is none}."""
-    groups, traces = {}, {}
+    """Run all rows -> {key: {name: array} or [is something lacking here?,
+    the reason why there is none]}."""
+    traces, jobs, looks = {}, [], {}
     for row in rows:  # found out when the initial weights were made
         if reason := grid.lacking.get(Point(*key(row)[:3])):
             traces[key(row)] = [True, reason]
     rows = [row for row in rows if key(row) not in traces]
-    # float64, the longer, first: two processes run side by side.
-    for row in sorted(rows, key=lambda row: row["precision"], reverse=True):
-        groups.setdefault((row["contender"], row["precision"]), []).append(row)
-    plan = grid.temporary()
-    jobs = [{"script": str(grid.scripts[name]), "out": str(grid.temporary()),
-             "plan": [{"flags": _flags(grid, row), "steps": row["steps"],
-                       "gradients": row["feed"] == "device"
-                       and row["mode"] != "epoch"} for row in members]}
-            for (name, _), members in groups.items()]
+    folder = grid.temporary()
+    record.make_folder(folder)
     try:
+        for n, row in enumerate(rows):
+            script = str(Point(*key(row)[:3]).script(grid.scripts))
+            jobs.append({"run": [script, *_flags(grid, row)],
+                         "out": str(folder / str(n))})
+            looks.setdefault((script, row["precision"]), []).append(n)
+        for n, ((script, _), members) in enumerate(looks.items()):
+            flags = _flags(grid, {**rows[members[0]], "rung": None,
+                                  "feed": "device"})
+            jobs.append({
+                "functions": script, "flags": flags, "batch_sizes": sorted(
+                    {rows[m]["batch_size"] for m in members}),
+                "out": str(folder / f"f{n}")})
+        # The longest first: two processes run side by side.
+        jobs.sort(key=lambda job: "torch" not in str(job))
+        plan = folder / "jobs.json"
         plan.write_text(json.dumps(jobs), "utf-8")
-        status, ending = launch.run(
+        status, ending, _ = launch.run(
             ROOT / "bench" / "certify.py", [str(plan)], grid.cpus,
-            max(grid.timeout, TIMEOUT), "", grid.temporary)
+            max(grid.timeout, TIMEOUT), grid.temporary)
         lost = [False, " ".join([status, *ending["tail"][-1:]])]
-        for job, members in zip(jobs, groups.values()):
-            traces.update(_read(Path(job["out"]), members, lost))
+        seen = {m: _look(folder / f"f{n}", lost)
+                for n, members in enumerate(looks.values()) for m in members}
+        for n, row in enumerate(rows):
+            traces[key(row)] = _read(folder / str(n), row, seen[n], lost)
     finally:
-        for path in (plan, *(Path(job["out"]) for job in jobs)):
-            path.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return traces
 
 
-def _read(path, rows, lost):
-    """What a process of _trace left -> {key: {name: array} or [is something
-    lacking here?, reason]}."""
+def _reason(out, lost):
+    """Why a job of certify.py failed."""
     try:
-        content = path.read_bytes()
-        if content.startswith(b"["):
-            return dict.fromkeys(map(key, rows), json.loads(content))
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        reasons = json.loads(arrays.pop("meta").tobytes())
-    except Exception:  # killed while it wrote: none of it
-        return dict.fromkeys(map(key, rows), lost)
-    found = {key(row): reasons.get(str(n), {}) for n, row in enumerate(rows)}
-    for full, array in arrays.items():
-        n, _, name = full.partition(".")
-        found[key(rows[int(n)])][name] = array
-    return found
+        lacking, words = json.loads(out.with_suffix(".txt").read_text("utf-8"))
+        return [lacking is True, str(words)]
+    except (OSError, ValueError, TypeError):
+        return lost
+
+
+def _look(out, lost):
+    """{name: array} that the functions of a script gave, or a reason."""
+    try:
+        with np.load(out.with_suffix(".npz"), allow_pickle=False) as file:
+            return dict(file)
+    except Exception:  # killed while it wrote, or never written
+        return _reason(out, lost)
+
+
+def _read(out, row, seen, lost):
+    """What one run left and what its script's functions gave -> {name:
+    array}, or a reason."""
+    if isinstance(seen, list):
+        return seen
+    try:
+        found = record.parse_json(record.read_bytes(out.with_suffix(".json")))
+        trace = {name: np.array(found["steps"][name], np.float64)
+                 for name in ("loss", "accuracy")}
+        trace["evaluation"] = np.array([[entry[name] for name in (
+            "val_loss", "val_accuracy", "test_loss", "test_accuracy")]
+            for entry in found["epochs"]], np.float64)
+        with np.load(out.with_suffix(".npz"), allow_pickle=False) as file:
+            trace.update({f"w{n}": array
+                          for n, array in enumerate(file.values())})
+    except Exception:
+        return _reason(out, lost)
+    if row["feed"] == "device":
+        prefix = f"{row['batch_size']}."
+        trace.update({name.removeprefix(prefix): array for name, array
+                      in seen.items() if name.startswith(prefix)})
+    return trace
 
 
 def _flags(grid, row):
-    flags = {**grid.settings, **row, "seed": SEED,
+    flags = {**grid.settings, **row, "seed": SEED, "schedule": "cosine",
              "data_dir": grid.data_dir, "init": grid.weights[SEED][0]}
-    for name in ("contender", "steps", "epochs"):
+    for name in ("contender", "steps"):
         flags.pop(name, None)
     return [f"--{name.replace('_', '-')}={value}"
             for name, value in flags.items()
@@ -225,8 +256,7 @@ def _judge(row, rows, traces):
             2, len(everyone)):
         return {**row, "unavailable": False, "proved": False,
                 "reason": "no other contender computes the same to compare"}
-    first = min(family, key=lambda other: (
-        key(other)[:3] != REFERENCE, -other["steps"]))
+    first = min(family, key=lambda other: key(other)[:3] != REFERENCE)
     expected = traces[key(first)]
 
     def largest(prefix):
@@ -238,23 +268,19 @@ def _judge(row, rows, traces):
         return math.inf if names != others else float(np.max(
             [worst(trace[name], expected[name]) for name in names]))
 
-    def known(name):
-        return name in trace and name in expected
-
+    precise = row["precision"] == "fp64"  # else rounding decides
     result = {
         **row, "reference": str(Point(*key(first)[:3])),
-        "evaluation": worst(trace["evaluation"], expected["evaluation"]),
         "logits": (worst(trace["logits"], expected["logits"])
-                   if known("logits") else None),
-        "gradient": largest("g"), "update": largest(""),
-        # In float32 a rounded logit may change a prediction.
-        "accuracy": (worst(*(a["hits"][:min(row["steps"], first["steps"])]
-                             for a in (trace, expected)))
-                     if row["precision"] == "fp64" else None)}
+                   if "logits" in trace and "logits" in expected else None),
+        "gradient": largest("g"),
+        "accuracy": (worst(trace["accuracy"], expected["accuracy"])
+                     if precise else None),
+        "evaluation": (worst(trace["evaluation"], expected["evaluation"])
+                       if precise else None),
+        "weights": largest("w") if precise else None}
     # As they are written and will be read again, so that the verdict stays.
-    result["losses"], others = ([float(str(value)) for value in a["losses"]
-                                 if np.isfinite(value)]
-                                for a in (trace, expected))
+    result["losses"], others = (a["loss"].tolist() for a in (trace, expected))
     _compare_losses(result, result["losses"], others)
     for name in FOUND:  # JSON has no infinity
         if result[name] is not None and not np.isfinite(result[name]):
@@ -288,7 +314,7 @@ def verdict(certificate, records, refused=None):
     must have a float64 trace, and every trace of it must be proved."""
     if refused:
         return False, refused, None
-    wanted = {(r["contender"], r["config"]["mode"], r["config"]["feed"],
+    wanted = {(r["contender"], r["config"]["rung"], r["config"]["feed"],
                r["config"]["batch_size"])
               for r in records if r["status"] == "ok"}
     if certificate is None:
@@ -298,9 +324,9 @@ def verdict(certificate, records, refused=None):
     missing = wanted - {(*key(row)[:3], row["batch_size"]) for row in rows
                         if row["precision"] == "fp64"}
     if missing:
-        name, mode, feed, batch_size = sorted(missing)[0]
+        name, rung, feed, batch_size = sorted(missing)[0]
         return False, (f"parity NOT PROVED: no float64 trace of "
-                       f"{Point(name, mode, feed)}, batch {batch_size}"
+                       f"{Point(name, rung, feed)}, batch {batch_size}"
                        ), certificate
     return all(row["proved"] for row in rows), line(rows), certificate
 
@@ -328,7 +354,7 @@ def line(rows):
 
 def explain(row):
     """One line on why a row is not proved."""
-    where = (f"{row['contender']} {row['mode']}"
+    where = (f"{row['contender']} {row['rung']}"
              f"{' (host feed)' if row['feed'] == 'host' else ''}, "
              f"{row['optimizer']}, {row['precision']}, batch "
              f"{row['batch_size']}")
@@ -347,13 +373,13 @@ def table(certificate):
     """Markdown: a line per rung, feed, optimizer and precision; the largest
     difference over batch sizes."""
     lines = ["| point | optimizer | precision | batch sizes | steps | logits |"
-             " evaluation | gradient | one update | every loss | every "
-             "accuracy | verdict |",
+             " gradient | every loss | every accuracy | every evaluation | "
+             "final weights | verdict |",
              "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|"]
     groups = {}
     for row in certificate["rows"]:
         groups.setdefault((*key(row)[:4], row["precision"]), []).append(row)
-    for (name, mode, feed, optimizer, precision), rows in groups.items():
+    for (name, rung, feed, optimizer, precision), rows in groups.items():
         done = [row for row in rows if "reason" not in row]
 
         def most(field, done=done):
@@ -362,7 +388,7 @@ def table(certificate):
 
         bad = [row for row in rows if not row["proved"]]
         lines.append(
-            f"| {Point(name, mode, feed)} | {optimizer} | {precision} | "
+            f"| {Point(name, rung, feed)} | {optimizer} | {precision} | "
             + ", ".join(str(row["batch_size"]) for row in rows) + " | "
             + ", ".join(str(row["steps"]) for row in rows)
             + "".join(f" | {most(field)}" for field in FOUND)

@@ -1,10 +1,9 @@
 """Exit codes, one-line messages, signals and argument types of every program.
 
-Imported first by everything that has a `main`, so it imports nothing heavy.
+Imported first by everything of the lab that has a `main`.
 """
 
 import argparse
-import contextlib
 import math
 import os
 import re
@@ -12,17 +11,11 @@ import signal
 import sys
 import traceback
 
+from data import Fault
+
 # One code per kind of ending; the README repeats this table for users.
 OK, FAILED, USAGE, DATA, ENVIRONMENT, STORAGE, DIVERGED = range(7)
 SEED_LIMIT = 2**32  # jax.random.key(2**32) is key(0): refuse, never wrap
-
-
-class Fault(Exception):
-    """An ending that the user can act on: an exit code and one line of text."""
-
-    def __init__(self, code, text):
-        super().__init__(text)
-        self.code = code
 
 
 class Stopped(BaseException):
@@ -66,15 +59,6 @@ def listen(handler):
         if signal.getsignal(signum) not in (signal.SIG_IGN, None):
             before[signum] = signal.signal(signum, handler)
     return before
-
-
-def leave(signum, frame):
-    """Handler while nothing is made that had to be cleaned up: ends the
-    process at once, because an exception could be swallowed."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"{os.path.basename(sys.argv[0])}: stopped by "
-                    f"{signal.Signals(signum).name}\n".encode())
-    os._exit(128 + signum)
 
 
 _asked = []  # the signals that came

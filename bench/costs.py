@@ -82,7 +82,7 @@ def compilation(groups, measured):
 
 def _capture(groups, key):
     """Of a CUDA graph: compiling ahead of it less that of the step alone."""
-    if key[:2] != ("torch", "epoch"):
+    if key[1] != "graph":
         return "-"
     whole, step = together(*(by_block(groups.get(k, []), "compile_s")
                              for k in (key, ("torch", "step", *key[2:]))))
@@ -186,12 +186,12 @@ def memory(groups):
 # ----------------------------------------------------- from bench/probe.py
 
 def values(measured, kind):
-    """{(contender, mode, feed, batch size): {name: [value of a block, …]}}
+    """{(contender, rung, feed, batch size): {name: [value of a block, …]}}
     of one kind of measurement."""
     found = {}
     for m in measured:
         if m["kind"] == kind:
-            rows = found.setdefault((m["contender"], m["mode"], m["feed"],
+            rows = found.setdefault((m["contender"], m["rung"], m["feed"],
                                      m["batch_size"]), {})
             for key, entry in m["measurements"].items():
                 rows.setdefault(key, []).append(entry["value"])

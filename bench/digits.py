@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Generated digits for a machine without network: 70,000 images, 28 x 28.
 
-    python bench/digits.py      make them in .cache/digits (about 10 seconds)
+    python bench/digits.py [DIR]    put them into DIR/digits (some 10 seconds)
 
 Not MNIST and never called so: every table and figure says which of the two it
 shows. They are written as IDX .gz files and come back through data.py, so a
-run on them takes every path that a run on MNIST takes.
+run with `--dataset digits --data-dir DIR` takes every path that one on MNIST
+takes.
 
 All arithmetic is on integers and the random numbers are raw bits of PCG64
 (a stream that NumPy guarantees), so the bytes are the same on every machine;
-the hashes below are checked at every load.
+data.py has their hashes and checks them at every load.
 """
 
+import hashlib
 import struct
 import sys
 import zlib
@@ -25,23 +27,9 @@ if __package__ in (None, ""):  # called by its path: `bench` lies one above
 
 import data  # noqa: E402
 from bench import cli  # noqa: E402
-from bench.record import make_folder, remove_leftovers, write_atomic  # noqa: E402
+from bench.record import make_folder, remove_leftovers  # noqa: E402
 
-FOLDER = ROOT / ".cache" / "digits"
-DIGITS = {
-    "train-images-idx3-ubyte": data.File(
-        None, None, 47040016,
-        "3e3d5a38a445abb52b2ec94209c54862f0b43b805e0d61015c094bcd31a7c8e8"),
-    "train-labels-idx1-ubyte": data.File(
-        None, None, 60008,
-        "6759cbc703f1276fa8986c889d2a6f7d3e64cd48fc378bffdc34be29a40b94c5"),
-    "t10k-images-idx3-ubyte": data.File(
-        None, None, 7840016,
-        "b6833569c60037818332398d63ec9b3861775730a0c2ad5cc5b9ef9950ec2df8"),
-    "t10k-labels-idx1-ubyte": data.File(
-        None, None, 10008,
-        "c3994be39992bf5edad2138114cffa35bd902f388002bc87046912e88827a48f"),
-}
+SIDE = 28  # pixels of an image, across and down
 
 # Pen strokes on a grid of 0..100 across and 0..140 down; each digit in two or
 # three hands. A stroke is a list of points joined by straight lines.
@@ -141,7 +129,7 @@ def generate(count, seed=0):
     images of a longer run are those of a shorter one."""
     glyphs = np.stack([draw_glyph(digit, Bits([seed, digit, n]))
                        for digit in range(10) for n in range(DRAWS)])
-    images = np.empty((count, data.SIDE, data.SIDE), np.uint8)
+    images = np.empty((count, SIDE, SIDE), np.uint8)
     labels = np.empty(count, np.uint8)
     for start in range(0, count, 1000):
         bits = Bits([seed, 10, start])
@@ -161,7 +149,7 @@ def _sample(glyphs, bits, count=1000):
     wide, high = bits.upto(440, 720, count), bits.upto(480, 640, count)
     slant, turn = bits.upto(-240, 240, count), bits.upto(-150, 150, count)
     right, below = bits.upto(-7, 7, count), bits.upto(-6, 6, count)
-    step = np.arange(data.SIDE, dtype=np.int64) * 2 - (data.SIDE - 1)
+    step = np.arange(SIDE, dtype=np.int64) * 2 - (SIDE - 1)
     column, row = step[None, None, :], step[None, :, None]
     middle = GLYPH * FRACTION // 2
 
@@ -181,7 +169,7 @@ def _sample(glyphs, bits, count=1000):
     top = flat[at] * (256 - fx) + flat[at + 1] * fx
     bottom = flat[at + GLYPH] * (256 - fx) + flat[at + GLYPH + 1] * fx
     ink = (top * (256 - fy) + bottom * fy) >> 16
-    noise = bits.upto(-60, 60, count * data.PIXELS).reshape(ink.shape)
+    noise = bits.upto(-60, 60, count * SIDE * SIDE).reshape(ink.shape)
     ink = ink * cells(bits.upto(170, 255, count)) // 255
     # Paper stays clean, as in scans with the background removed; ink and its
     # edges are grainy.
@@ -199,42 +187,36 @@ def idx(array):
 
 
 def write(folder, n_train=60000, n_test=10000):
-    """Generate and write the four .gz files -> {name: data.File}."""
+    """Generate and write the four .gz files -> their row of data.DATASETS:
+    (sizes, hashes, no mirrors)."""
     images, labels = generate(n_train + n_test)
-    files = {}
-    for prefix, part in (("train", slice(None, n_train)),
-                         ("t10k", slice(n_train, None))):
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            raw = idx(array[part])
-            packer = zlib.compressobj(level=1, wbits=31)
-            name = f"{prefix}-{kind}-ubyte"
-            files[name] = data.File(None, None, len(raw),
-                                    data.hashlib.sha256(raw).hexdigest())
-            write_atomic(Path(folder, f"{name}.gz"),
-                         packer.compress(raw) + packer.flush())
-    return files
-
-
-def load(folder=FOLDER):
-    """The 70,000 generated digits as data.load returns MNIST; made first if
-    they are not there (or not whole). Raises Fault 3 or 5."""
-    try:
-        raws = {name: data.read_cached(Path(folder, f"{name}.gz"), file)
-                for name, file in DIGITS.items()}
-    except (OSError, ValueError):
-        cli.warn("digits.py", f"generating 70,000 digits in {str(folder)!r}")
-        make_folder(folder)
-        remove_leftovers(folder)
-        write(folder)
-        return data.load(folder, DIGITS, mirrors=())
-    return data.parse_all(raws)
+    raws = [idx(array[part])
+            for part in (slice(None, n_train), slice(n_train, None))
+            for array in (images, labels)]
+    for name, raw in zip(data.FILES, raws):
+        packer = zlib.compressobj(level=1, wbits=31)
+        data.write_atomic(Path(folder, f"{name}.gz"),
+                          packer.compress(raw) + packer.flush())
+    return (tuple(map(len, raws)),
+            tuple(hashlib.sha256(raw).hexdigest() for raw in raws), ())
 
 
 def main():
-    cli.Parser(prog="digits.py", description=(__doc__ or "").partition("\n")[0]
-               ).parse_args()
-    for name, array in load().items():
-        print(f"{name:13} {array.dtype} {array.shape}")
+    parser = cli.Parser(prog="digits.py",
+                        description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", metavar="DIR", nargs="?", type=cli.path,
+                        default=data.default_folder(),
+                        help="the files go to DIR/digits")
+    folder = Path(parser.parse_args().folder, "digits")
+    remove_leftovers(folder)
+    try:
+        data.load("digits", folder.parent)
+    except data.Fault:
+        cli.warn("digits.py", f"generating 70,000 digits in {str(folder)!r}")
+        make_folder(folder)
+        write(folder)
+        data.load("digits", folder.parent)
+    print(f"70,000 digits: --dataset digits --data-dir {str(folder.parent)!r}")
     return 0
 
 

@@ -14,7 +14,8 @@ import time
 
 import numpy as np
 
-from bench import cli, contender, probe
+import data
+from bench import cli, probe
 from bench.cli import ENVIRONMENT, Fault
 
 SECONDS = 10.0
@@ -55,51 +56,48 @@ def counter():
     return lambda: read(device) / 1000
 
 
-class Steady(contender.Run):
-    """Books that weigh epochs in place of timing them."""
+def weigh(subject, joules):
+    """Epochs weighed in place of timed -> {name: (value, unit, n, method)}"""
+    module, args, _ = subject
+    state, x, y, order, lrs = probe.ready(subject, probe.read_sets(args))
+    program = module.build(args, state, x, y, order, lrs, {})
 
-    def train(self, train_epoch, evaluate, state):
-        if self.record["environment"]["device_kind"] != "cuda":
-            raise Fault(ENVIRONMENT, "no energy counter: the device is a CPU")
-        joules = counter()
-        images = self.sets["train"]
+    def epoch(state, number):
+        order = data.batch_order(len(x), args.batch_size, args.seed, number)
+        state, metrics = module.train_epoch(program, args, state, x, y, order,
+                                            lrs)
+        module.fence((state, metrics))
+        return state, metrics
 
-        def epoch(state, number):
-            state, metrics = train_epoch(state, *images, self.order(number),
-                                         self.schedule(0))
-            self.fence((state, metrics))
-            return state, metrics
-
-        state, _ = epoch(state, 0)
-        begin, start = clock(), joules()
-        time.sleep(SECONDS)
-        idle = (joules() - start) / (clock() - begin)
-        begin, start, epochs = clock(), joules(), 0
-        while clock() - begin < SECONDS:
-            epochs += 1
-            state, metrics = epoch(state, epochs)
-        seconds, gross = clock() - begin, joules() - start
-        if not np.isfinite(np.asarray(self.to_host(metrics))).all():
-            raise contender.Diverged("the loss was not finite")
-        net = (gross - idle * seconds) / epochs
-        if net <= 0:
-            raise Fault(ENVIRONMENT, f"{gross:g} J in {seconds:.1f} s of work "
-                        f"are not above the {idle:g} W of doing nothing")
-        samples = self.n - self.n % self.args.batch_size
-        how = f"energy counter over {seconds:.1f} s, {epochs} epochs"
-        self.found = {
-            "gross": (gross / epochs, "J an epoch", epochs, how),
-            "net": (net, "J an epoch", epochs, how + ", less idle"),
-            "net per million": (net / samples * 1e6, "J", epochs, how),
-            "idle": (idle, "W", 1, f"over {SECONDS:g} s before")}
-        return state
+    state, _ = epoch(state, 0)
+    begin, start = clock(), joules()
+    time.sleep(SECONDS)
+    idle = (joules() - start) / (clock() - begin)
+    begin, start, epochs = clock(), joules(), 0
+    while clock() - begin < SECONDS:
+        epochs += 1
+        state, metrics = epoch(state, epochs)
+    seconds, gross = clock() - begin, joules() - start
+    if not np.isfinite(module.to_host(metrics)).all():
+        raise ValueError("the loss was not finite")
+    net = (gross - idle * seconds) / epochs
+    if net <= 0:
+        raise Fault(ENVIRONMENT, f"{gross:g} J in {seconds:.1f} s of work "
+                    f"are not above the {idle:g} W of doing nothing")
+    how = f"energy counter over {seconds:.1f} s, {epochs} epochs"
+    return {
+        "gross": (gross / epochs, "J an epoch", epochs, how),
+        "net": (net, "J an epoch", epochs, how + ", less idle"),
+        "net per million": (net / order.size * 1e6, "J", epochs, how),
+        "idle": (idle, "W", 1, f"over {SECONDS:g} s before")}
 
 
 def main():
-    out, (module,), args = probe.start(sys.argv[1:])
-    run = Steady(args, module.__file__, "")
-    module.train(args, run)
-    probe.answer(out, run.record["environment"]["device_name"], run.found)
+    out, (subject,) = probe.start(sys.argv[1:])
+    if subject.place["device_kind"] != "cuda":
+        raise Fault(ENVIRONMENT, "no energy counter: the device is a CPU")
+    probe.answer(out, subject.place["device_name"],
+                 weigh(subject, counter()))
     return cli.OK
 
 

@@ -1,7 +1,8 @@
-"""The flags of a script and of compare.py, declared once.
+"""The flags of compare.py and of programs that use the kit.
 
-Every value is checked before anything is created: exit 2 and one line naming
-option, value and range.
+The two scripts of the lesson declare theirs themselves, under the same names:
+a test holds them together. Every value is checked before anything is created:
+exit 2 and one line naming option, value and range.
 """
 
 import os
@@ -10,10 +11,10 @@ import data
 from bench import cli
 from bench.cli import USAGE, Fault
 
-RUNGS = ("eager", "step", "epoch")
+RUNGS = ("eager", "model", "step", "epoch", "graph")
 
 
-def add_settings(parser, datasets=("mnist", "digits")):
+def add_settings(parser, datasets=tuple(data.DATASETS)):
     """Declare the settings that compare.py passes through unchanged."""
     add = parser.add_argument
     add("--dataset", choices=datasets, default="mnist",
@@ -22,7 +23,7 @@ def add_settings(parser, datasets=("mnist", "digits")):
         help="holds mnist/*.gz; default: $MLP_DATA_DIR, else data/")
     add("--split", choices=("standard", "pooled"), default="standard",
         help="50,000/10,000 + official test, or 80/10/10 of all 70,000")
-    add("--limit", type=cli.whole(1), metavar="N",
+    add("--examples", type=cli.whole(1), metavar="N",
         help="only the first N training examples")
     add("--hidden", type=cli.whole(1, 65536), nargs="+", metavar="W",
         default=[256, 128], help="hidden widths")
@@ -41,11 +42,12 @@ def check_settings(args, batch_sizes, option="--batch-size"):
     """Fill in what depends on other flags; Fault 2 where they clash."""
     if args.lr is None:
         args.lr = 1e-3 if args.optimizer == "adam" else 0.1
-    size = data.split_sizes(args.split)[0]
-    if args.limit is not None and args.limit > size:
-        raise Fault(USAGE, f"argument --limit: {args.limit} is above the "
+    name = args.dataset if args.dataset in data.DATASETS else "mnist"  # auto
+    size = data.split_sizes(name, args.split)[0]
+    if args.examples is not None and args.examples > size:
+        raise Fault(USAGE, f"argument --examples: {args.examples} is above the "
                            f"{size} training examples of --split {args.split}")
-    size = args.limit or size
+    size = args.examples or size
     for batch_size in batch_sizes:
         if batch_size > size:
             raise Fault(USAGE, f"argument {option}: {batch_size} is not a "
@@ -53,8 +55,8 @@ def check_settings(args, batch_sizes, option="--batch-size"):
                                "of training examples")
 
 
-def parse(script, modes, default_mode, argv=None):
-    """The flags of a script -> namespace. Raises Fault 2 on nonsense."""
+def parse(script, rungs, default_rung, argv=None):
+    """The flags of a program of the kit -> namespace. Fault 2 on nonsense."""
     parser = cli.Parser(prog=os.path.basename(script),
                         description="Train one MLP; the record goes to --json")
     add = parser.add_argument
@@ -63,20 +65,20 @@ def parse(script, modes, default_mode, argv=None):
     add("--epochs", type=cli.whole(0, 100_000), default=10, metavar="N",
         help="0 only with --save: writes the initial weights")
     add("--seed", type=cli.seed, default=0, metavar="N", help=" ")
-    add("--mode", choices=modes, default=default_mode, help="the rung")
+    add("--rung", choices=rungs, default=default_rung,
+        help="how much is compiled as one")
     add("--feed", choices=("device", "host"), default="device",
         help="data resident on the device, or cut on the host every step")
     add("--init", type=cli.path, metavar="FILE", help="read initial weights (.npz)")
     add("--save", type=cli.path, metavar="FILE", help="write final weights (.npz)")
     add("--json", type=cli.path, metavar="FILE",
         help="write the record; - is stdout")
-    add("--quiet", action="store_true", help="no lines while training")
     args = parser.parse_args(argv)
     check_settings(args, [args.batch_size])
     if args.epochs == 0 and not args.save:
         raise Fault(USAGE, "argument --epochs: 0 is valid only with --save, "
                            "which then writes the initial weights")
-    if args.mode == "epoch" and args.feed == "host":
-        raise Fault(USAGE, "argument --feed: host does not go with --mode "
+    if args.rung == "epoch" and args.feed == "host":
+        raise Fault(USAGE, "argument --feed: host does not go with --rung "
                            "epoch, which leaves the host no step to feed")
     return args

@@ -18,14 +18,15 @@ from pathlib import Path
 import data
 from bench import environment, launch, record
 from bench.cli import ENVIRONMENT, STORAGE, Fault, clean, warn
-from bench.plan import ORDER_SEED, SCRIPTS, Job
-from bench.weights import read_weights, sha256_weights
+from bench.plan import GRAPH, ORDER_SEED, SCRIPTS, Job
+from bench.weights import layer_sizes, read_weights, sha256_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
 # The modules of bench/ that run inside a child and so decide its numbers.
-SHARED = ("contender", "environment", "flags", "weights", "launch", "child")
+SHARED = ("contender", "environment", "flags", "weights", "record", "launch",
+          "child")
 ENOUGH = 3              # runs of a point that fail alike before it is given up
 PROBE_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
@@ -90,7 +91,7 @@ class Grid:
     def config(self, job):
         """The configuration that a record of this job must state."""
         config = {**self.settings, **self.own.get(job.point.contender, {}),
-                  "mode": job.point.mode, "feed": job.point.feed,
+                  "rung": job.point.rung, "feed": job.point.feed,
                   "batch_size": job.batch_size, "seed": job.seed}
         for name in ("init", "cache"):  # no flags of a script
             config.pop(name, None)
@@ -101,8 +102,8 @@ class Grid:
 
     def size(self):
         """Number of training images."""
-        return self.settings["limit"] or data.split_sizes(
-            self.settings["split"])[0]
+        return self.settings["examples"] or data.split_sizes(
+            self.settings["dataset"], self.settings["split"])[0]
 
     def shares_weights(self, contender):
         """False for a contender that draws initial weights of its own."""
@@ -116,7 +117,7 @@ class Grid:
         """What else decides a result: the code and the versions. A record
         made by other code or versions is not reused: it is run again."""
         if name not in self.codes:
-            files = [self.scripts[name], ROOT / "data.py", *(
+            files = [self.scripts[name], GRAPH, ROOT / "data.py", *(
                 ROOT / "bench" / f"{module}.py" for module in SHARED)]
             if self.scripts[name] not in SCRIPTS.values():
                 files += SCRIPTS.values()  # what it may have imported
@@ -152,7 +153,7 @@ class Grid:
             self.config(job), point.contender, self.code(point.contender),
             self.weights[job.seed][1] if self.shares_weights(point.contender)
             else "own", *(["warm"] if self._is_warm(point.contender) else [])])
-        return self.runs / (f"{point.contender}_{point.mode}_{point.feed}_b"
+        return self.runs / (f"{point.contender}_{point.rung}_{point.feed}_b"
                             f"{job.batch_size}_s{job.seed}_r{job.repeat}_"
                             f"{identity}.json")
 
@@ -160,7 +161,7 @@ class Grid:
 
     def sizes(self):
         """Widths of all layers."""
-        return [data.PIXELS, *self.settings["hidden"], data.CLASSES]
+        return layer_sizes(self.settings["hidden"])
 
     def find_weights(self, points, seeds):
         """The initial weights of every seed, the same for all contenders:
@@ -205,8 +206,9 @@ class Grid:
             target.unlink()
         arguments = self._arguments(
             Job(point, 1, seed, 0), "--epochs=0", f"--save={target}")
-        status, ending = self.launch(self.scripts[point.contender], arguments,
-                                     min(self.timeout, PROBE_TIMEOUT))
+        status, ending, _ = self.launch(
+            point.script(self.scripts), arguments,
+            min(self.timeout, PROBE_TIMEOUT))
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
@@ -281,7 +283,6 @@ class Grid:
         alike = self.alike.setdefault(job.point, [])
         if reason is None and len(alike) >= ENOUGH:
             reason = f"{len(alike)} runs failed alike: {alike[0]}"
-        nonce = uuid.uuid4().hex
         ending = {"code": None, "signal": None, "tail": [reason or ""]}
         status, found = "unavailable", None
         if reason is None:
@@ -292,9 +293,8 @@ class Grid:
                   if self.shares_weights(job.point.contender) else []))
             cache = self._warm_cache(job)
             started = time.time()
-            status, ending = self.launch(
-                self.scripts[job.point.contender], arguments, nonce=nonce,
-                cache=cache)
+            status, ending, seen = self.launch(
+                job.point.script(self.scripts), arguments, cache=cache)
             last = "".join(ending["tail"][-1:])
             if status != "failed" or last not in (alike or [last]):
                 alike.clear()
@@ -302,9 +302,12 @@ class Grid:
                 alike.append(last)
         if status in ("ok", "diverged"):
             try:
-                found = record.read(temporary)
-                if found["status"] != status or found["nonce"] != nonce:
-                    raise record.BadRecord("status or nonce: not of this run")
+                found = record.parse_json(record.read_bytes(temporary))
+                record.complete(found, seen)
+                found["exit"] = ending
+                record.check(found)
+                if found["status"] != status:
+                    raise record.BadRecord("status: not that of its ending")
                 self._compare(found, job)
             except record.BadRecord as error:
                 status = "bad_record" if temporary.exists() else "no_record"
@@ -313,13 +316,13 @@ class Grid:
         temporary.unlink(missing_ok=True)
         if found is None:
             found = {"schema": record.SCHEMA, "status": status,
-                     "framework": job.point.contender, "nonce": nonce,
-                     "script": self.scripts[job.point.contender].name,
+                     "framework": job.point.contender,
                      "config": self.config(job), "exit": ending}
         if found["status"] == "ok":
             found["timing"]["started_unix_s"] = started
         found.update(contender=job.point.contender, repeat=job.repeat,
-                     block=block, order_seed=ORDER_SEED)
+                     block=block, order_seed=ORDER_SEED,
+                     script=job.point.script(self.scripts).name)
         record.write_atomic(path, record.dumps(found))
         return found
 
@@ -332,16 +335,17 @@ class Grid:
             flags += ["--" + name.replace("_", "-"), *values]
         return [str(flag) for flag in flags]
 
-    def launch(self, script, arguments, timeout=None, nonce="", cache=None):
-        """A child on the cores of this comparison -> (status, ending)."""
-        status, ending = launch.run(script, arguments, self.cpus,
-                                    timeout or self.timeout, nonce,
-                                    self.temporary, cache)
+    def launch(self, script, arguments, timeout=None, cache=None):
+        """A child on the cores of this comparison -> (status, ending, what
+        was seen of it)."""
+        status, ending, seen = launch.run(script, arguments, self.cpus,
+                                          timeout or self.timeout,
+                                          self.temporary, cache)
         if ending["code"] == STORAGE:  # it would fail all that follow, too
             raise Fault(STORAGE, (ending["tail"] or [
                 f"cannot write in: {str(self.out)!r}, not even the reason: "
                 "the disk is full, or a limit on files"])[-1])
-        return status, ending
+        return status, ending, seen
 
     def _warm_cache(self, job):
         """The folder of a compile cache that holds what this job compiles,
@@ -355,8 +359,8 @@ class Grid:
             shutil.rmtree(folder, ignore_errors=True)
             record.make_folder(folder)
             temporary = self.temporary()
-            status, _ = self.launch(
-                self.scripts[job.point.contender], self._arguments(
+            status, *_ = self.launch(
+                job.point.script(self.scripts), self._arguments(
                     job, "--epochs=1", f"--json={temporary}"), cache=folder)
             temporary.unlink(missing_ok=True)
             if status == "ok":  # else the run itself will say what is wrong

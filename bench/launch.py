@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from bench import environment
 from bench.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean
 
 CHILD = Path(__file__).resolve().parent / "child.py"
@@ -24,16 +25,17 @@ GRACE = 5               # seconds between asking a child to end and ending it
 POLL = 0.5              # seconds between two looks at a child
 
 
-def run(script, arguments, cpus, timeout, nonce, temporary, kept=None):
+def run(script, arguments, cpus, timeout, temporary, kept=None):
     """Run `script` with `arguments` in a process of its own, on the cores
-    `cpus` (None: all), for at most `timeout` seconds -> (status, ending).
-    temporary() names files that may be made and are removed again; kept: a
-    folder for its compile cache, in place of an empty one."""
+    `cpus` (None: all), for at most `timeout` seconds -> (status, ending,
+    seen): its state, how it ended, and what record.complete adds to its
+    record. temporary() names files that may be made and are removed again;
+    kept: a folder for its compile cache, in place of an empty one."""
+    log, cache, peak = temporary(), temporary(), temporary()
     command = [sys.executable, str(CHILD), str(os.getpid()),
-               ",".join(map(str, cpus)) if cpus else "all", str(script),
-               *arguments]
-    surroundings = {**os.environ, "MLP_NONCE": nonce}
-    log, cache = temporary(), temporary()
+               ",".join(map(str, cpus)) if cpus else "all", str(peak),
+               str(script), *arguments]
+    surroundings, seen = dict(os.environ), {}
     try:
         # An empty compile cache for each run, unless the user chose one: a
         # warm one would make the second run of a point compile in no time.
@@ -50,11 +52,15 @@ def run(script, arguments, cpus, timeout, nonce, temporary, kept=None):
                 JAX_COMPILATION_CACHE_DIR=str(folder / "jax"),
                 JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
                 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1")
+        seen = {"environment": environment.describe(surroundings, cpus),
+                "affinity": cpus or environment.affinity(),
+                "cache": environment.cache_states(surroundings)}
         status = PAUSED
         while status == PAUSED:
             with open(log, "wb") as output:
                 status, code = _wait(command, surroundings, output, timeout)
         ending = _ending(code, log)
+        seen["host_peak_bytes"] = _peak(peak)
         if status or ending["signal"] == "SIGKILL":
             ending["tail"].append({
                 "timeout": f"no end within {timeout:g} s: stopped",
@@ -69,8 +75,17 @@ def run(script, arguments, cpus, timeout, nonce, temporary, kept=None):
             "tail": [f"cannot start: {error.strerror}"]}
     finally:
         log.unlink(missing_ok=True)
+        peak.unlink(missing_ok=True)
         shutil.rmtree(cache, ignore_errors=True)
-    return status or _status(ending), ending
+    return status or _status(ending), ending, seen
+
+
+def _peak(path):
+    """What child.py left there, or None."""
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _wait(command, surroundings, output, timeout):

@@ -20,7 +20,8 @@ from functools import partial
 import numpy as np
 
 import data
-from bench import cli, contender, launch, probe, record
+from bench import cli, launch, probe, record
+from bench.weights import layer_sizes
 
 SIZE, SECONDS = 2048, 0.5  # of the product; how long it is repeated
 clock = time.perf_counter
@@ -41,11 +42,12 @@ def flops(grid, points):
                         if not grid.lacking.get(point)},
                        key=lambda name: (name not in ("jax", "torch"), name)):
         temporary = grid.temporary()
-        status, _ = launch.run(
-            __file__, ["speed", str(temporary), str(grid.scripts[name]),
+        status, *_ = launch.run(
+            __file__, ["speed", str(temporary), str(grid.scripts[name])
+                       if name in ("jax", "torch") else "-",
                        f"--device={grid.settings['device']}",
                        f"--precision={grid.settings['precision']}"],
-            grid.cpus, grid.timeout, "", grid.temporary)
+            grid.cpus, grid.timeout, grid.temporary)
         found = record.read_json(temporary)
         temporary.unlink(missing_ok=True)
         if status == "ok" and found:
@@ -59,31 +61,31 @@ def flops(grid, points):
 
 # --------------------------------------------- the child: a large product
 
-def product(module, args):
-    """(name of the device, function that multiplies two matrices and waits
-    for the result)."""
+def product(subject):
+    """Function that multiplies two matrices and waits for the result."""
+    module, args, _ = subject
     a = np.random.default_rng(0).standard_normal((SIZE, SIZE))
-    a = a.astype(np.float64 if args.precision == "fp64" else np.float32)
-    run = contender.Run(args, module.__file__, "")
-    if hasattr(module, "jax"):
-        module.setup(args, run)
-        x, multiply = module.jax.device_put(a), module.jax.jit(lambda x: x @ x)
-        def again():
-            multiply(x).block_until_ready()
-    elif hasattr(module, "torch"):
-        module.setup(args, run)
-        x = module.torch.from_numpy(a).to(args.device)
-        def again():
-            run.fence(x @ x)
-    else:
-        return "cpu", lambda: a @ a
-    return run.record["environment"]["device_name"], again
+    x, = probe.put(subject, (a.astype(args.dtype),))
+    multiply = (module.jax.jit(lambda x: x @ x) if hasattr(module, "jax")
+                else lambda x: x @ x)
+    return lambda: module.fence(multiply(x))
+
+
+def numpy_product():
+    """The same in NumPy, for programs that are not of the lesson."""
+    a = np.random.default_rng(0).standard_normal((SIZE, SIZE))
+    a = a.astype(np.float32)
+    return lambda: a @ a
 
 
 def speed(argv):
     """FLOP/s of a large product."""
-    out, modules, args = probe.start(argv)
-    device, multiply = product(modules[0], args)
+    out, script, *_ = argv
+    if script == "-":
+        device, multiply = "cpu", numpy_product()
+    else:
+        out, (subject,) = probe.start(argv)
+        device, multiply = subject.place["device_name"], product(subject)
     multiply()
     best, end = float("inf"), clock() + SECONDS
     while clock() < end:
@@ -171,12 +173,10 @@ def numpy_calls(shapes, images, idx):
     return {"products": products, "bare": bare}, lambda: None
 
 
-def torch_calls(module, args, shapes, images, idx):
-    torch = module.torch
-    put = lambda array: torch.from_numpy(array).to(args.device)  # noqa: E731
-    a, w, outputs = ([put(m) for m in group] for group in (
-        shapes.a, shapes.w, shapes.outputs))
-    images, idx = put(images), put(idx)
+def torch_calls(subject, shapes, images, idx):
+    torch, args = subject.module.torch, subject.args
+    a, w, outputs, (images, idx) = (probe.put(subject, group) for group in (
+        shapes.a, shapes.w, shapes.outputs, (images, idx)))
     work = list(zip(shapes.products(a, w), outputs))
 
     def products():
@@ -189,7 +189,7 @@ def torch_calls(module, args, shapes, images, idx):
     calls = {"products": products, "bare": bare}
     if args.device == "cuda":  # as bare as it can be: no launch from Python
         calls = {name: graph(torch, call) for name, call in calls.items()}
-    return calls, torch_fence(module, args)
+    return calls, partial(subject.module.fence, None)
 
 
 def graph(torch, call):
@@ -260,7 +260,7 @@ def jax_dispatch(module, _):
 
 def torch_dispatch(module, args):
     """The same, and one operation from Python."""
-    torch, fence = module.torch, torch_fence(module, args)
+    torch, fence = module.torch, partial(module.fence, None)
     x = torch.zeros((), device=args.device)
     # No compiler behind it: what remains are its guards and the call.
     add = torch.compile(lambda x: x + 1, backend="eager")
@@ -277,15 +277,15 @@ def torch_dispatch(module, args):
     return found
 
 
-def bandwidth(modules, args):
+def bandwidth(subject):
     """Bytes per second of a large copy, read and written, on the device; by
     torch, where it is, because NumPy copies with one thread."""
-    size, module = 2**27, modules[-1]
+    size, (module, args, _) = 2**27, subject
     if hasattr(module, "torch"):
         x, y = (module.torch.zeros(size // 4, device=args.device)
                 for _ in "xy")
-        seconds, n = per_call(partial(y.copy_, x), torch_fence(module, args),
-                              20)
+        seconds, n = per_call(partial(y.copy_, x), partial(
+            module.fence, None), 20)
         return 2 * size / seconds, n
     jax, last = module.jax, [None]
     x, copy = jax.device_put(np.zeros(size // 4, np.float32)), jax.jit(
@@ -297,33 +297,24 @@ def bandwidth(modules, args):
     return 2 * size / seconds, n
 
 
-def torch_fence(module, args):
-    return (module.torch.cuda.synchronize if args.device == "cuda"
-            else lambda: None)
-
-
 def floor(argv):
     """All floors of one batch size, in one process."""
-    out, modules, args = probe.start(argv)
-    dtype = np.float64 if args.precision == "fp64" else np.float32
-    for module in modules:
-        run = contender.Run(args, module.__file__, "")
-        module.setup(args, run)
-    images = run.read_sets()[0]["train"][0]
+    out, subjects = probe.start(argv)
+    _, args, place = subjects[0]
+    images = probe.read_sets(args)["train"][0]
     order = data.batch_order(len(images), args.batch_size, args.seed, 0)
     steps, idx = len(order), order[0]
-    shapes = Shapes(args.batch_size, run.sizes, dtype)
+    shapes = Shapes(args.batch_size, layer_sizes(args.hidden), args.dtype)
     libraries = {}
-    kind = run.record["environment"]["device_kind"]
-    if kind == "cpu":
+    if place["device_kind"] == "cpu":
         libraries["numpy"] = *numpy_calls(shapes, images, idx), 1
-    for module in modules:
-        if hasattr(module, "torch"):
-            libraries["torch"] = *torch_calls(module, args, shapes, images,
-                                              idx), 1
+    for subject in subjects:
+        if hasattr(subject.module, "torch"):
+            libraries["torch"] = *torch_calls(subject, shapes, images, idx), 1
         else:
             few = order[:max(1, steps // 2)]  # a program of so many steps
-            libraries["jax"] = *jax_calls(module, shapes, images, few), len(few)
+            libraries["jax"] = *jax_calls(subject.module, shapes, images,
+                                          few), len(few)
     found = {}
     # One library's two loops alternate: their difference is the gathering.
     for library, (calls, fence, inside) in libraries.items():
@@ -333,24 +324,22 @@ def floor(argv):
                 seconds / inside, "s", n,
                 f"a step's {shapes.count} matrix products" + (
                     " after gathering its batch" if what == "bare" else ""))
-    probe.answer(out, run.record["environment"]["device_name"], found)
+    probe.answer(out, place["device_name"], found)
     return cli.OK
 
 
 def dispatch(argv):
     """What it costs to start something, and a large copy."""
-    out, modules, args = probe.start(argv)
+    out, subjects = probe.start(argv)
     found = {}
-    for module in modules:
-        run = contender.Run(args, module.__file__, "")
-        module.setup(args, run)
+    for module, args, _ in subjects:
         measure = jax_dispatch if hasattr(module, "jax") else torch_dispatch
         for name, (seconds, n) in measure(module, args).items():
             found[name] = seconds, "s", n, "median of chunks"
-    speed, n = bandwidth(modules, args)
+    speed, n = bandwidth(subjects[-1])
     found["bandwidth"] = (speed, "bytes/s", n,
                           "a large copy, bytes read and written")
-    probe.answer(out, run.record["environment"]["device_name"], found)
+    probe.answer(out, subjects[0].place["device_name"], found)
     return cli.OK
 
 

@@ -12,6 +12,8 @@ from bench.flags import RUNGS
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {"jax": ROOT / "mlp_jax.py", "torch": ROOT / "mlp_torch.py"}
+# The rung that is a program of its own, beside the lesson.
+GRAPH = ROOT / "recipes" / "torch_graph.py"
 ORDER_SEED = 0  # of the order of runs; stands in every record
 
 
@@ -19,18 +21,26 @@ class Point(NamedTuple):
     """What is compared: a contender, its rung and its feed."""
 
     contender: str
-    mode: str
+    rung: str
     feed: str
 
     def __str__(self):
-        return f"{self.contender} {self.mode}" + (
+        return f"{self.contender} {self.rung}" + (
             " (host feed)" if self.feed == "host" else "")
+
+    def script(self, scripts):
+        """The program that has this rung; scripts: {contender: path}."""
+        path = scripts[self.contender]
+        return GRAPH if self.rung == "graph" and (
+            path == SCRIPTS["torch"]) else path
 
 
 # Every rung and feed; what a machine lacks is said to be unavailable there.
-EVERY_POINT = [f"{name}:{mode}{feed}" for name in SCRIPTS for mode, feed in (
-    ("eager", ""), ("step", ""), ("epoch", ""), ("eager", ":host"),
-    ("step", ":host"))]
+EVERY_POINT = ["jax:eager", "jax:step", "jax:epoch", "jax:eager:host",
+               "jax:step:host", "torch:eager", "torch:model", "torch:step",
+               "torch:eager:host", "torch:model:host", "torch:step:host",
+               "torch:graph"]
+NO_HOST = ("epoch", "graph")  # they take all the data at once
 
 
 class Job(NamedTuple):
@@ -48,15 +58,15 @@ def parse_points(texts, scripts, option="--points"):
     for text in texts:
         parts = text.split(":")
         parts += ["device"] * (len(parts) == 2)
-        name, mode, feed = parts if len(parts) == 3 else ("", "", "")
-        if (name not in scripts or mode not in RUNGS
+        name, rung, feed = parts if len(parts) == 3 else ("", "", "")
+        if (name not in scripts or rung not in RUNGS
                 or feed not in ("device", "host")
-                or (mode, feed) == ("epoch", "host")):
+                or rung in NO_HOST and feed == "host"):
             raise Fault(USAGE, f"argument {option}: {clean(text)!r} is not "
                         f"NAME:RUNG or NAME:RUNG:FEED with NAME in "
                         f"{', '.join(scripts)}, RUNG in {', '.join(RUNGS)}, "
-                        "FEED device or host (epoch: device only)")
-        points.append(Point(name, mode, feed))
+                        "FEED device or host (epoch, graph: device only)")
+        points.append(Point(name, rung, feed))
     return list(dict.fromkeys(points))
 
 
@@ -100,9 +110,10 @@ def estimate(todo):
     if not todo:
         return ""
     seconds = sum(
-        (20 if (job.point.contender, job.point.mode) == ("torch", "step")
-         else 5) + epochs * (0.3 + 20 / job.batch_size)
-        * (30 if (job.point.contender, job.point.mode) == ("jax", "eager")
+        (20 if job.point.rung in ("model", "step")
+         and job.point.contender == "torch" else 5)
+        + epochs * (0.3 + 20 / job.batch_size)
+        * (30 if (job.point.contender, job.point.rung) == ("jax", "eager")
            else 1) for job, epochs in todo)
     minutes = max(1, round(seconds / 60))
     return (f": about {minutes} minute{'s' * (minutes > 1)} on two cores"

@@ -68,7 +68,7 @@ def _parity_curves(loss, gap, rows, known, precision):
     for row in rows:
         steps = np.arange(1, len(row["losses"]) + 1)
         style = dict(color=colour(row["contender"], known), lw=0.8,
-                     ls=STYLES[row["mode"]])
+                     ls=STYLES[row["rung"]])
         loss.plot(steps, row["losses"], **style)
         if row is not first:
             values = certificate.differences(row["losses"], first["losses"])

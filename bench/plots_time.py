@@ -46,7 +46,7 @@ def seconds_per_epoch(rows, found):
     the floors of attribution.floors, whose limit is a line."""
     sizes = chosen({row["batch_size"] for row in rows})
     points = list(dict.fromkeys(
-        (row["contender"], row["mode"], row["feed"]) for row in rows))[::-1]
+        (row["contender"], row["rung"], row["feed"]) for row in rows))[::-1]
     known = [point[0] for point in points]
     figure, axes = plt.subplots(
         1, len(sizes), figsize=(wide(len(sizes)), 0.42 * len(points) + 2),
@@ -68,7 +68,7 @@ def seconds_per_epoch(rows, found):
             first, steady = row["first_epoch_s"], row["steady_epoch_s"]
             if row["batch_size"] != size or first is None:
                 continue
-            height = points.index((row["contender"], row["mode"],
+            height = points.index((row["contender"], row["rung"],
                                    row["feed"]))
             paint = colour(row["contender"], known)
             if steady is not None:

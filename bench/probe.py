@@ -8,7 +8,7 @@ anatomy  operations and programs of one step, per point, once: it counts
          and does not time                           (bench/anatomy.py)
 
 Each is a child process; what it found lies in OUT/measured as a record
-{"schema", "kind", "contender", "mode", "feed", "batch_size", "block",
+{"schema", "kind", "contender", "rung", "feed", "batch_size", "block",
 "device", "measurements": {name: {"value", "unit", "n", "method"}}}.
 What could not be measured is a reason, never a number.
 """
@@ -17,8 +17,11 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import environment, record
-from bench.cli import ENVIRONMENT
+import numpy as np
+
+import data
+from bench import environment, lesson, record
+from bench.cli import ENVIRONMENT, Fault
 from bench.plan import Point
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +44,7 @@ class Probe(NamedTuple):
 
     def __str__(self):
         return " ".join(filter(None, (
-            self.kind, self.point.contender, self.point.mode,
+            self.kind, self.point.contender, self.point.rung,
             f"batch {self.batch_size}" if self.batch_size else "")))
 
 
@@ -114,20 +117,21 @@ class Measurements:
         record.make_folder(self.folder)
         temporary = grid.temporary()
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in (
-            ("data_dir", grid.data_dir), ("mode", point.mode),
+            ("data_dir", grid.data_dir), ("rung", point.rung),
             ("feed", point.feed), ("batch_size", probe.batch_size),
             ("seed", probe.seed), *self._settings(point).items())
             if value and name != "hidden"]
         flags += ["--hidden", *map(str, grid.settings["hidden"])]
         program, *kind = PROGRAMS[probe.kind]
-        scripts = ",".join(str(grid.scripts[name])
-                           for name in self._scripts(probe))
-        status, ending = grid.launch(
+        scripts = ",".join(
+            str(point._replace(contender=name).script(grid.scripts))
+            for name in self._scripts(probe))
+        status, ending, _ = grid.launch(
             HERE / program, [*kind, str(temporary), scripts, *flags])
         found = record.read_json(temporary)
         temporary.unlink(missing_ok=True)
         found.update(schema=record.SCHEMA, kind=probe.kind, block=number,
-                     contender=point.contender, mode=point.mode,
+                     contender=point.contender, rung=point.rung,
                      feed=point.feed, batch_size=probe.batch_size)
         if status == "ok" and valid(found):
             record.write_atomic(self.path(probe), record.dumps(found))
@@ -165,26 +169,61 @@ def valid(found):
 
 # ---------------------------------------------------------------- children
 
+class Subject(NamedTuple):
+    """A script of the lesson that is looked at, set up and ready."""
+
+    module: object
+    args: object
+    place: dict  # what its setup() says of device and versions
+
+
 def start(argv):
-    """What a child begins with -> (path for its answer, scripts as modules,
-    args). A framework that cannot be imported is left out; Fault 4 if none
-    is left."""
-    from bench import flags
-    from bench.certify import load_script
-    from bench.cli import Fault
+    """What a child begins with -> (path for its answer, subjects). A
+    framework that cannot be imported is left out; Fault 4 if none is left."""
     out, paths, *rest = argv
-    modules, reasons = [], []
+    subjects, reasons = [], []
     for path in paths.split(","):
         try:
-            modules.append(load_script(path))
+            module = lesson.load_script(path)
         except SystemExit:
             reasons.append(path)
-    if not modules:
+            continue
+        args = module.parse_flags(rest)
+        subjects.append(Subject(module, args, module.setup(args)))
+    if not subjects:
         raise Fault(ENVIRONMENT, "no framework can be imported: "
                                  + ", ".join(reasons))
-    args = flags.parse("measure", flags.RUNGS, "eager", rest)
-    args.quiet = True
-    return Path(out), modules, args
+    return Path(out), subjects
+
+
+def read_sets(args):
+    """-> {"train", "val", "test": (images, labels)} in NumPy, in the type
+    that the flags ask for."""
+    sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
+    sets["train"] = tuple(a[:args.examples] for a in sets["train"])
+    return {part: tuple(a.astype(args.dtype, copy=False) for a in arrays)
+            for part, arrays in sets.items()}
+
+
+def ready(subject, sets):
+    """Initial state, the training set where the feed has it, and the
+    arguments of build() that follow it: (state, images, labels, order, lrs)."""
+    module, args, _ = subject
+    x, y = sets["train"]
+    weights = module.load_weights(args, sets, {})
+    lrs = np.full(len(x) // args.batch_size, args.lr, args.dtype)
+    order = data.batch_order(len(x), args.batch_size, args.seed, 0)
+    if args.feed == "device":
+        x, y = put(subject, (x, y))
+    return module.init_state(weights, args), x, y, order, lrs
+
+
+def put(subject, arrays):
+    """NumPy arrays -> on the device of a subject."""
+    module, args, _ = subject
+    if hasattr(module, "jax"):
+        return module.jax.device_put(arrays)
+    return [module.torch.from_numpy(a).to(args.device) for a in arrays]
 
 
 def answer(path, device, measurements):

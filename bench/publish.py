@@ -29,7 +29,7 @@ COMPARISONS = {
     "target_64": ("wall_clock", "final"), "target_256": ("wall_clock", "final"),
     "target_1024": ("wall_clock", "final")}
 FILES = ("summary.md", "summary.csv", "results.csv")
-PICTURES = ("all/seconds.png", "all/ratios.png")  # in the README
+PICTURE = "all/ratios.png"  # in the README
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
@@ -63,22 +63,24 @@ def environment(out):
 
 
 def first_screen(text, folder):
-    """What the README shows of a comparison: the frameworks' own rungs beside
-    their share of the limit, what was run, the answer and the pictures."""
-    share = {(row[0], row[1]): row[-1] for row in section(text, "Limit")}
-    lines = ["| batch | point | n | steady epoch, s | first epoch, s | "
-             "compile, s | test accuracy | share of the limit |",
-             "|--:|---|--:|--:|--:|--:|--:|--:|"]
+    """What the README shows of a comparison: a row per batch size, a column
+    per rung of the two frameworks, what was run, the answer, one picture."""
+    seconds = {}
     for row in section(text, "Speed"):
         if row[0].isdigit() and re.fullmatch(r"(jax|torch) \w+", row[1]):
-            lines.append(f"| {' | '.join(row)} | "
-                         f"{share.get((row[0], row[1]), '-')} |")
+            seconds.setdefault(int(row[0]), {})[row[1]] = row[3]
+    points = list(dict.fromkeys(
+        point for cells in seconds.values() for point in cells))
     head, answer, *_ = text.split("\n## ")
-    lines += ["", *head.lstrip("# ").splitlines(), "",
-              *answer.partition("\n")[2].strip().splitlines(), ""]
-    for path in (folder / picture for picture in PICTURES):
-        if path.exists():
-            lines += [f"![{path.stem}]({path.relative_to(ROOT)})", ""]
+    lines = ["| seconds an epoch, batch | " + " | ".join(points) + " |",
+             "|--:|" + "--:|" * len(points), *(
+        f"| {size} | " + " | ".join(cells.get(point, "-") for point in points)
+        + " |" for size, cells in sorted(seconds.items())),
+        "", *head.lstrip("# ").splitlines(), "",
+        *answer.partition("\n")[2].strip().split("\n\n")[:1], ""]
+    picture = folder / PICTURE
+    if picture.exists():
+        lines += [f"![{picture.stem}]({picture.relative_to(ROOT)})", ""]
     return "\n".join(lines) + "\n"
 
 
@@ -91,10 +93,10 @@ def main():
     if not done:
         raise Fault(USAGE, "nothing to publish: run make all and make limit")
     target, lines = ROOT / "docs" / "results" / name, []
-    shutil.rmtree(target, ignore_errors=True)
-    for comparison in done:
+    for comparison in done:  # others that were published before stay
         out, stems = ROOT / "results" / comparison, COMPARISONS[comparison]
         folder = target / (comparison or "all")
+        shutil.rmtree(folder, ignore_errors=True)
         record.make_folder(folder)
         for path in (*(out / file for file in FILES), *(
                 path for stem in stems
@@ -102,8 +104,12 @@ def main():
             shutil.copy(path, folder)
         record.write_atomic(folder / "environment.json",
                             environment(out) + "\n")
-        text = (out / "summary.md").read_text("utf-8")
-        lines += [f"## {comparison or 'all'}", "",
+    for folder in (target / (comparison or "all")
+                   for comparison in COMPARISONS):
+        if not folder.is_dir():
+            continue
+        text = (folder / "summary.md").read_text("utf-8")
+        lines += [f"## {folder.name}", "",
                   text.split("\n## ")[0].lstrip("# ").strip(), "",
                   f"[summary]({folder.name}/summary.md), [epochs]("
                   f"{folder.name}/results.csv), [environment]("

@@ -12,12 +12,13 @@ import math
 import os
 import re
 import shutil
-import uuid
 from pathlib import Path
+from statistics import median
 
+import data
 from bench.cli import STORAGE, Fault
 
-SCHEMA = 1
+SCHEMA = 2
 STATES = ("ok", "diverged", "oom", "failed", "killed", "timeout", "no_record",
           "bad_record", "unavailable")
 FINAL = ("ok", "diverged")      # the other states are tried again next time
@@ -31,34 +32,9 @@ OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
 # ----------------------------------------------------------------- writing
 
 def write_atomic(path, content):
-    """Publish `content` (str or bytes) at `path`: the old file or the new one,
-    never a mix, also after a crash. Raises Fault 5 naming path and reason."""
-    path = Path(path)
-    if isinstance(content, str):
-        content = content.encode("utf-8")
-    # Beside the target, because a rename is atomic only inside a file system.
-    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
-    try:
-        try:
-            # Mode 0666 less the umask, as for any file a user makes; O_EXCL
-            # so that a planted link of that name is never followed.
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL,
-                              0o666), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)  # the name itself, too
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise Fault(STORAGE, f"cannot write: {str(path)!r}: {error.strerror}. "
-                             "Free the space or choose another folder"
-                    ) from error
+    """As data.write_atomic, of text or bytes."""
+    data.write_atomic(path, content.encode("utf-8") if isinstance(
+        content, str) else content)
 
 
 def make_folder(path):
@@ -102,6 +78,38 @@ def dumps(record):
     """JSON text of a record; NaN and infinity are refused, not written."""
     return json.dumps(record, allow_nan=False, sort_keys=True,
                       separators=(",", ":")) + "\n"
+
+
+def complete(found, seen):
+    """A script's own record and what was seen from outside (see launch.run)
+    -> the whole record of a finished run. Raises BadRecord.
+
+    A script states what only it knows. Sums and medians of that are made
+    here, once for all programs.
+    """
+    try:
+        timing, config = found["timing"], found["config"]
+        found["environment"].update(seen["environment"])
+        found["affinity"] = seen["affinity"]
+        found["cache"] = seen["cache"].get(found["framework"], "cold")
+        found["memory"]["host_peak_bytes"] = seen["host_peak_bytes"]
+        # One hash for a data set: that of the hashes of its files.
+        found["dataset"]["sha256"] = hashlib.sha256("".join(
+            found["dataset"]["sha256"]).encode()).hexdigest()
+        steps = found["dataset"]["sizes"]["train"] // config["batch_size"]
+        found.update(steps_per_epoch=steps,
+                     samples_per_epoch=steps * config["batch_size"])
+        if found["status"] == "ok":
+            last, seconds = found["epochs"][-1], timing["epoch_s"]
+            found["final"] = {name: last[name]
+                              for name in ("test_loss", "test_accuracy")}
+            timing["first_epoch_s"] = (timing["compile_s"] or 0) + seconds[0]
+            timing["steady_epoch_s"] = (median(seconds[1:]) if seconds[1:]
+                                        else None)
+        return found
+    except (KeyError, TypeError, IndexError, AttributeError,
+            ZeroDivisionError) as error:
+        raise BadRecord(f"incomplete: {error!r}") from error
 
 
 # ----------------------------------------------------------------- reading
@@ -197,7 +205,7 @@ def _number(field, value, low=0.0, high=math.inf, optional=False):
 
 
 def check(record):
-    """Raise BadRecord unless `record` keeps schema 1: fields, types, ranges,
+    """Raise BadRecord unless `record` keeps schema 2: fields, types, ranges,
     one entry per epoch, one loss and one accuracy per step."""
     if not isinstance(record, dict):
         _fail("record", type(record).__name__, "an object")
@@ -208,9 +216,8 @@ def check(record):
         _fail("schema", schema, f"{SCHEMA}")
     if record.get("status") not in STATES:
         _fail("status", record.get("status"), "a known state")
-    for field in ("script", "framework", "nonce"):
-        if not isinstance(record.get(field), str):
-            _fail(field, record.get(field), "a string")
+    if not isinstance(record.get("framework"), str):
+        _fail("framework", record.get("framework"), "a string")
     if not isinstance(record.get("config"), dict):
         _fail("config", record.get("config"), "an object")
     if record["status"] != "ok":  # a reason and no metrics

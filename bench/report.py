@@ -32,7 +32,7 @@ from bench.cli import STORAGE, Fault, clean, warn
 from bench.record import make_folder, write_atomic
 from bench.summary import SUMMARY, group, paired, summarise, three
 
-RUN = ("contender", "mode", "feed", "batch_size", "seed", "repeat", "block",
+RUN = ("contender", "rung", "feed", "batch_size", "seed", "repeat", "block",
        "status", "dataset", "split", "optimizer", "lr", "precision",
        "device_name")
 EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
@@ -65,7 +65,7 @@ def check_targets(out):
 def run_cells(r):
     """The columns that tell which run a row belongs to."""
     c = r["config"]
-    return [r["contender"], c["mode"], c["feed"], c["batch_size"], c["seed"],
+    return [r["contender"], c["rung"], c["feed"], c["batch_size"], c["seed"],
             r["repeat"], r["block"], r["status"], c["dataset"], c["split"],
             c["optimizer"], c["lr"], c["precision"],
             r.get("environment", {}).get("device_name", "")]

@@ -12,7 +12,7 @@ FAIR, WARNING, UNFAIR, UNKNOWN = "fair", "warning", "UNFAIR", "not measured"
 # What a short product reaches beside other work can be a third of what the
 # machine can do; the errors that this is for are wrong by far more.
 FLOPS_MARGIN = 4
-COMPILED = ("step", "epoch")
+COMPILED = ("model", "step", "epoch", "graph")
 APART = 600  # seconds without a run that end a block's neighbourhood
 
 
@@ -28,7 +28,7 @@ def who(r):
 
 def name(r):
     c = r["config"]
-    return (f"{who(r)} {c['mode']}, batch "
+    return (f"{who(r)} {c['rung']}, batch "
             f"{c['batch_size']}, seed {c['seed']}")
 
 
@@ -74,7 +74,7 @@ def _fence(r, _):
         return "it is not stated how long reading the losses took"
     # Losses that lie in an array each are read one by one; an epoch of a GPU
     # may take no more than a few milliseconds.
-    each = 0 if r["config"]["mode"] == "epoch" else 1e-4
+    each = 0 if r["config"]["rung"] in ("epoch", "graph") else 1e-4
     least = 0.005 if r["environment"]["device_kind"] == "cpu" else 0.001
     for second, read in zip(seconds, reads):
         if read > least + each * r["steps_per_epoch"] + 0.3 * second:
@@ -95,8 +95,8 @@ def _sums(r, _):
                 value is not None and not math.isclose(
                     value, wanted, rel_tol=1e-6)):
             return f"{name} is {value}, but the epochs say {wanted}"
-    if (ahead is None) != (r["config"]["mode"] not in COMPILED):
-        return f"compile_s is {ahead} for the rung {r['config']['mode']}"
+    if (ahead is None) != (r["config"]["rung"] not in COMPILED):
+        return f"compile_s is {ahead} for the rung {r['config']['rung']}"
 
 
 def _clock(r, _):
@@ -132,7 +132,7 @@ def _compilations(r, _):
         return (f"{len(counts)} counts, expected one before and one for each "
                 f"of {r['config']['epochs']} epochs")
     known = r["framework"] in ("jax", "torch")  # others may need none
-    if r["config"]["mode"] in COMPILED and (
+    if r["config"]["rung"] in COMPILED and (
             counts[1] or known and counts[0] != 1):
         return (f"{counts[0]} compilations ahead of the first epoch and "
                 f"{counts[1]} in it, expected 1 and 0: what ran is not what "
@@ -212,7 +212,7 @@ def _cold(done):
     groups = {}
     for r in done:
         if r["timing"].get("compile_s"):
-            groups.setdefault((who(r), r["config"]["mode"],
+            groups.setdefault((who(r), r["config"]["rung"],
                                r["config"]["feed"],
                                r["config"]["batch_size"]), []).append(r)
     rule = "cold means cold"

@@ -43,7 +43,7 @@ class Found:
         if not mine:
             return None
         row = min(mine, key=lambda row: row["steady_epoch_s"])
-        return (contender, row["mode"], row["feed"], size)
+        return (contender, row["rung"], row["feed"], size)
 
     def frameworks(self):
         return [f for f in ("jax", "torch")
@@ -92,7 +92,7 @@ def trouble(found):
     for r in found.records:
         if r["status"] != "ok":
             states.setdefault(r["status"], []).append(
-                f"{r['contender']} {r['config']['mode']}")
+                f"{r['contender']} {r['config']['rung']}")
     if states:
         yield listed([f"{plural(len(points), 'run')} of "
                       f"{listed(sorted(set(points)))} ended as {state}"
@@ -161,7 +161,7 @@ def _alone(found):
         if row["steady_epoch_s"] is not None:
             span = row["steady_low_s"] and (row["steady_low_s"],
                                             row["steady_high_s"])
-            parts.append(f"{name((row['contender'], row['mode'], row['feed']))}"
+            parts.append(f"{name((row['contender'], row['rung'], row['feed']))}"
                          f" {with_span(row['steady_epoch_s'], span)} s "
                          f"at batch size {row['batch_size']}")
     lead = ("The ratios stand in the table Ratios"
@@ -177,16 +177,16 @@ def waiting(found):
     costs_, eager = {}, []
     for row in found.rows:
         if row["compile_s"]:
-            costs_.setdefault((row["contender"], row["mode"]), []).append(
+            costs_.setdefault((row["contender"], row["rung"]), []).append(
                 row["compile_s"])
         elif row["ok"]:
-            eager.append(f"{row['contender']} {row['mode']}")
+            eager.append(f"{row['contender']} {row['rung']}")
     if not costs_:
         return None
-    parts = [f"{contender} {mode} "
+    parts = [f"{contender} {rung} "
              + (three(min(values)) if three(min(values)) == three(max(values))
                 else f"{three(min(values))} to {three(max(values))}") + " s"
-             for (contender, mode), values in costs_.items()]
+             for (contender, rung), values in costs_.items()]
     cache = {r.get("cache") for r in found.done if r["timing"]["compile_s"]}
     cache = {frozenset(["cold"]): "an empty cache",
              frozenset(["warm"]): "a cache that was filled before"}.get(
@@ -268,8 +268,8 @@ def _compilation(found):
     parts = []
     for size in found.sizes:
         for framework in found.frameworks():
-            for mode in ("epoch", "step"):
-                key = (framework, mode, "device", size)
+            for rung in ("epoch", "graph", "step", "model"):
+                key = (framework, rung, "device", size)
                 base = (framework, "eager", "device", size)
                 if text := _faster(found, key, base):
                     parts.append(f"{name(key)} takes {text} of the time of "
@@ -329,7 +329,7 @@ def _immutability(found):
         if mine:
             most = max(mine, key=lambda r: r["memory"]["device_peak_bytes"])
             parts.append(
-                f"{name((framework, most['config']['mode'], 'device'))} "
+                f"{name((framework, most['config']['rung'], 'device'))} "
                 f"{three(most['memory']['device_peak_bytes'] / 2**20)} MiB, "
                 f"where {three(costs.needed(most) / 2**20)} must exist")
     return len(parts) > 1 and (

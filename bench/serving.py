@@ -13,25 +13,24 @@ import time
 
 import numpy as np
 
-from bench import cli, contender, probe
+from bench import cli, probe
 
 SIZES = (1, 64, 256, 1024)
 REQUESTS, WARM = 1000, 20
 clock = time.perf_counter
 
 
-def jax_servers(module, weights, _):
+def jax_servers(module, state, _):
     """{rung: function from images to logits}"""
-    jax, params = module.jax, module.jax.device_put(weights)
+    jax, params = module.jax, state[0]
     compiled = jax.jit(module.forward)
     return {name: lambda x, f=f: np.asarray(f(params, x))
             for name, f in (("eager", module.forward),
                             ("compiled", compiled))}
 
 
-def torch_servers(module, weights, args, sizes):
-    torch = module.torch
-    model = module.load_pairs(module.MLP(sizes), weights).to(args.device)
+def torch_servers(module, state, args):
+    torch, model = module.torch, state[0]
     # dynamic=False: a program for each batch size, as jit makes one.
     compiled = torch.compile(model, fullgraph=True, dynamic=False)
 
@@ -44,13 +43,16 @@ def torch_servers(module, weights, args, sizes):
 
 
 def main():
-    out, (module,), args = probe.start(sys.argv[1:])
-    args.epochs = 1
-    run = contender.Run(args, module.__file__, "")
-    weights = module.train(args, run)
-    images = run.read_sets()[0]["test"][0]
-    servers = (jax_servers(module, weights, args) if hasattr(module, "jax")
-               else torch_servers(module, weights, args, run.sizes))
+    out, (subject,) = probe.start(sys.argv[1:])
+    module, args, place = subject
+    sets = probe.read_sets(args)
+    state, *epoch = probe.ready(subject, sets)
+    program = module.build(args, state, *epoch, {})
+    state, metrics = module.train_epoch(program, args, state, *epoch)
+    module.fence((state, metrics))
+    images = sets["test"][0]
+    servers = (jax_servers if hasattr(module, "jax") else torch_servers)(
+        module, state, args)
     found = {}
     for size in (size for size in SIZES if size <= len(images)):
         # Copies: a server gets its images from elsewhere, not from a cache
@@ -74,7 +76,7 @@ def main():
                     "NumPy in, NumPy out, one request at a time")
         if not np.allclose(*logits.values(), rtol=1e-3, atol=1e-3):
             raise ValueError(f"eager and compiled disagree at batch {size}")
-    probe.answer(out, run.record["environment"]["device_name"], found)
+    probe.answer(out, place["device_name"], found)
     return cli.OK
 
 

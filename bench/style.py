@@ -28,7 +28,8 @@ SHADES = {"jax": ("#0072B2", "#56B4E9", "#00334F"),
           "": ("#009E73", "#CC79A7", "#882255", "#999933")}
 COLOURS = {framework: SHADES[framework][0] for framework in ("jax", "torch")}
 HALO = [withStroke(linewidth=2.5, foreground="white")]  # of text on lines
-STYLES = {"eager": ":", "step": "-", "epoch": "--"}
+STYLES = {"eager": ":", "model": "-.", "step": "-", "epoch": "--",
+          "graph": "--"}
 plt.rcParams.update({
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.alpha": 0.25, "grid.linewidth": 0.6,

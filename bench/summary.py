@@ -6,7 +6,7 @@ import numpy as np
 
 from bench import stats
 
-SUMMARY = ("contender", "mode", "feed", "batch_size", "runs", "ok",
+SUMMARY = ("contender", "rung", "feed", "batch_size", "runs", "ok",
            "steady_epoch_s", "steady_low_s", "steady_high_s", "compile_s",
            "first_epoch_s", "total_s", "test_accuracy", "test_accuracy_sd",
            "host_peak_mib", "device_peak_mib")
@@ -28,7 +28,7 @@ def with_span(value, span, form=three):
 
 
 def name(key):
-    """(contender, mode, feed, …) -> 'jax step', the feed if not resident on
+    """(contender, rung, feed, …) -> 'jax step', the feed if not resident on
     the device."""
     return f"{key[0]} {key[1]}" + " (host feed)" * (key[2] == "host")
 
@@ -60,11 +60,11 @@ def versions(records):
 
 
 def group(records):
-    """{(contender, mode, feed, batch size): [record, …]} in order."""
+    """{(contender, rung, feed, batch size): [record, …]} in order."""
     groups = {}
     for r in records:
         c = r["config"]
-        groups.setdefault((r["contender"], c["mode"], c["feed"],
+        groups.setdefault((r["contender"], c["rung"], c["feed"],
                            c["batch_size"]), []).append(r)
     return dict(sorted(groups.items(), key=lambda item: (
         item[0][3], item[0][:3])))

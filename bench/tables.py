@@ -262,7 +262,7 @@ def failed_lines(records):
             "" if ending["code"] is None else f"exit {ending['code']}")
         tail = clean(ending["tail"][-1] if ending["tail"] else "", 300)
         lines.append(
-            f"| {r['contender']} {c['mode']} {c['feed']}, batch "
+            f"| {r['contender']} {c['rung']} {c['feed']}, batch "
             f"{c['batch_size']}, seed {c['seed']}, repeat {r['repeat']} | "
             f"{r['status']} | {how} {tail.replace('|', '/')} |")
     return lines

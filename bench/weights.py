@@ -1,4 +1,4 @@
-"""Weights on disk: w1 b1 w2 b2 … in an .npz, w (in, out), float32, no pickle.
+"""Weights on disk: w, b, w, b … in an .npz, w (in, out), float32, no pickle.
 
 One layout for every framework, so that a network trained by one script loads
 in another.
@@ -13,24 +13,31 @@ from bench import record
 from bench.cli import USAGE, Fault
 
 
+def layer_sizes(hidden):
+    """Hidden widths -> those of all layers, for 28 x 28 pixels and ten
+    classes, as every data set of data.py has them."""
+    return [784, *hidden, 10]
+
+
 def read_weights(path, sizes):
-    """.npz (w1 b1 w2 b2 …, w (in, out)) -> [(w, b), …] float32.
-    Raises Fault 2 naming file and array."""
+    """.npz (w, b, w, b …, w (in, out)) -> [(w, b), …] float32.
+    Raises Fault 2 naming file and layer."""
     pairs, shapes = [], list(zip(sizes[:-1], sizes[1:], strict=True))
     try:
         with np.load(path, allow_pickle=False) as file:
-            for n, (inputs, outputs) in enumerate(shapes, 1):
-                w, b = file[f"w{n}"], file[f"b{n}"]
+            arrays = list(file.values())
+            if len(arrays) != 2 * len(shapes):
+                raise ValueError(f"{len(arrays)} arrays, expected "
+                                 f"{2 * len(shapes)}")
+            for n, (inputs, outputs) in enumerate(shapes):
+                w, b = arrays[2 * n:2 * n + 2]
                 if w.shape != (inputs, outputs) or b.shape != (outputs,):
-                    raise ValueError(f"w{n} {w.shape}, b{n} {b.shape}, "
+                    raise ValueError(f"layer {n + 1}: {w.shape}, {b.shape}, "
                                      f"expected {(inputs, outputs)}")
                 if w.dtype != np.float32 or b.dtype != np.float32 or not (
                         np.isfinite(w).all() and np.isfinite(b).all()):
-                    raise ValueError(f"layer {n} is not finite float32")
+                    raise ValueError(f"layer {n + 1} is not finite float32")
                 pairs.append((w, b))
-            if len(file.files) != 2 * len(shapes):
-                raise ValueError(f"{len(file.files)} arrays, "
-                                 f"expected {2 * len(shapes)}")
     except MemoryError:
         raise
     except Exception as error:  # zip, pickle and header faults of all kinds
@@ -42,11 +49,7 @@ def read_weights(path, sizes):
 def write_weights(path, weights):
     """[(w, b), …] -> .npz, atomically."""
     buffer = io.BytesIO()
-    arrays = {}
-    for n, (w, b) in enumerate(weights, 1):
-        arrays[f"w{n}"] = np.asarray(w, np.float32)
-        arrays[f"b{n}"] = np.asarray(b, np.float32)
-    np.savez(buffer, **arrays)
+    np.savez(buffer, *(array for pair in weights for array in pair))
     record.write_atomic(path, buffer.getvalue())
 
 

@@ -5,8 +5,8 @@ inside the clock."""
 import os
 from functools import partial
 
+import data
 import mlp_jax
-from bench import contender
 from mlp_jax import *  # noqa: F403  all the rest is as it is there
 
 
@@ -25,4 +25,4 @@ def train_epoch(program, args, state, images, labels, order, lrs):
 mlp_jax.train_epoch = train_epoch
 
 if __name__ == "__main__":
-    contender.main(mlp_jax.train, __file__, "jax", default_mode="step")
+    data.run(mlp_jax.main)

@@ -3,20 +3,18 @@
 
 import torch
 
+import data
 import mlp_torch
-from bench import contender
 from mlp_torch import *  # noqa: F403  all the rest is as it is there
 
 
-def init_params(model, seed):
-    """model, seed -> the same model, its weights drawn anew"""
+def init_params(seed, sizes):
+    """seed, [784, 256, 128, 10] -> the network with its weights drawn"""
     torch.manual_seed(seed)
-    for layer in model.layers:
-        layer.reset_parameters()
-    return model
+    return mlp_torch.MLP(sizes)
 
 
 mlp_torch.init_params = init_params
 
 if __name__ == "__main__":
-    contender.main(mlp_torch.train, __file__, "torch", default_mode="eager")
+    data.run(mlp_torch.main)

@@ -6,10 +6,10 @@ from functools import partial
 
 import torch
 
+import data
 import mlp_torch
-from bench import contender
 from mlp_torch import *  # noqa: F403  all the rest is as it is there
 
 if __name__ == "__main__":
     torch.compile = partial(torch.compile, backend="aot_eager")
-    contender.main(mlp_torch.train, __file__, "torch", default_mode="eager")
+    data.run(mlp_torch.main)

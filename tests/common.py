@@ -6,14 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench import environment, record
+
 ROOT = Path(__file__).resolve().parent.parent
 STUB = Path(__file__).resolve().parent / "stub.py"
 
 # Real MNIST where it is at hand, else the generated digits: nothing here
 # needs the network.
+CACHE = ROOT / ".cache"  # conftest.py draws the digits there
 FOLDER = os.environ.get("MLP_DATA_DIR", str(ROOT / "data"))
 HAS_MNIST = Path(FOLDER, "mnist", "train-images-idx3-ubyte.gz").exists()
 DATASET = "mnist" if HAS_MNIST else "digits"
+FOLDER = FOLDER if HAS_MNIST else str(CACHE)
+DIGITS = ("--dataset", "digits", "--data-dir", str(CACHE))
 
 
 def call(*command, timeout=300, env=None, **options):
@@ -24,12 +29,16 @@ def call(*command, timeout=300, env=None, **options):
         env={**os.environ, **(env or {})}, **options)
 
 
-def train(script, path, *flags, code=0, **options):
-    """Run a script of the pair -> its record."""
-    done = call(ROOT / script, "--dataset", DATASET, "--json", path,
-                "--quiet", *flags, **options)
+def train(script, path, *flags, code=0, env=None, **options):
+    """Run a script -> its record, completed as a comparison does it."""
+    variables = {**os.environ, **(env or {})}
+    seen = {"environment": environment.describe(variables),
+            "affinity": environment.affinity(), "host_peak_bytes": 10**9,
+            "cache": environment.cache_states(variables)}
+    done = call(ROOT / script, "--dataset", DATASET, "--data-dir", FOLDER,
+                "--json", path, *flags, env=env, **options)
     assert done.returncode == code, done.stderr
-    return json.loads(Path(path).read_text("utf-8"))
+    return record.complete(json.loads(Path(path).read_text("utf-8")), seen)
 
 
 def losses(record):

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,16 @@ os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
 
 # Helpers that assert must do so under `python -O`, too.
 pytest.register_assert_rewrite("common", "siege.tools")
+
+
+
+@pytest.fixture(scope="session", autouse=True)
+def digits():
+    """The generated digits, drawn once (some 10 seconds)."""
+    root = Path(__file__).resolve().parent.parent
+    subprocess.run([sys.executable, root / "bench" / "digits.py",
+                    root / ".cache"], check=True, stdout=subprocess.DEVNULL)
+
 
 # Marks, the option --siege and the table of faults.
 pytest_plugins = ["siege.ledger"]

@@ -4,6 +4,7 @@ would not lie."""
 
 import contextlib
 import gzip
+import random
 import shutil
 import socket
 import socketserver
@@ -13,7 +14,9 @@ import subprocess
 import threading
 import time
 
-BODY = b"x" * 1000  # of files that are not given
+# What the answer to a file that is not given unpacks to, and the answer.
+RAW = bytes(random.Random(0).choices(range(10), k=1000))
+BODY = gzip.compress(RAW, mtime=0)
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -102,7 +105,7 @@ class Handler(socketserver.StreamRequestHandler):
         elif mode == "loop":
             self.moved(path)
         elif mode in ("file", "ftp"):
-            self.moved(f"{mode}://127.0.0.1/etc/x")
+            self.moved(f"{mode}://127.0.0.1:9/etc/x")
         elif mode == "moved":
             self.moved(f"/good/{rest[-1]}")
         elif mode == "elsewhere":

@@ -7,12 +7,12 @@ import statistics
 PARAMETERS = 235_146
 
 
-def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
+def make(contender="jax", rung="step", batch_size=256, seed=0, block=0,
          epoch_s=0.5, epochs=3, accuracy=0.97, feed="device", compile_s=0.6,
          loss=0.5, **config):
     """One finished record."""
     steps = 50_000 // batch_size
-    compiled = mode != "eager"
+    compiled = rung != "eager"
     seconds = [epoch_s * (1 + 0.01 * n) for n in range(epochs)]
     start, rows = 1.4 + compile_s * compiled, []
     for number, second in enumerate(seconds, 1):
@@ -20,18 +20,18 @@ def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
             "epoch": number, "start_s": start, "end_s": start + second,
             "train_loss": loss / number, "train_accuracy": accuracy,
             "val_loss": loss / number, "val_accuracy": accuracy,
-            "test_accuracy": accuracy})
+            "test_loss": loss, "test_accuracy": accuracy})
         start += second + 0.1
     return copy.deepcopy({
-        "schema": 1, "status": "ok", "framework": contender,
-        "contender": contender, "script": f"mlp_{contender}.py", "nonce": "",
-        "repeat": 0, "block": block, "order_seed": 0, "warnings": [],
+        "schema": 2, "status": "ok", "framework": contender,
+        "contender": contender, "script": f"mlp_{contender}.py",
+        "repeat": 0, "block": block, "order_seed": 0,
         "config": {
-            "dataset": "mnist", "split": "standard", "limit": None,
+            "dataset": "mnist", "split": "standard", "examples": None,
             "hidden": [256, 128], "optimizer": "adam", "lr": 0.001,
             "schedule": "constant",
             "precision": "fp32", "device": "auto", "epochs": epochs,
-            "mode": mode, "feed": feed, "batch_size": batch_size,
+            "rung": rung, "feed": feed, "batch_size": batch_size,
             "seed": seed, **config},
         "environment": {
             "python": "3.11.0", "numpy": "2.0.0", contender: "1.0",
@@ -44,7 +44,6 @@ def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
         "samples_per_epoch": steps * batch_size,
         "timing": {
             "import_s": 1.0, "data_s": 0.3, "to_device_s": 0.05,
-            "trace_s": None, "lower_s": None,
             "compile_s": compile_s if compiled else None, "epoch_s": seconds,
             "order_s": [0.001] * epochs, "read_s": [0.001] * epochs,
             "first_epoch_s": seconds[0] + compile_s * compiled,
@@ -58,13 +57,12 @@ def make(contender="jax", mode="step", batch_size=256, seed=0, block=0,
         "steps": {"loss": [loss] * (steps * epochs),
                   "accuracy": [accuracy] * (steps * epochs)},
         "final": {"test_loss": loss, "test_accuracy": accuracy},
-        "memory": {"host_peak_bytes": 500_000_000, "device_peak_bytes": None},
-        "measurements": {}})
+        "memory": {"host_peak_bytes": 500_000_000, "device_peak_bytes": None}})
 
 
 def comparison(jax=0.5, torch=0.7, blocks=3, batch_size=256):
     """Records of two contenders, one seed a block; seconds scatter by 1 %."""
-    return [make(name, mode, batch_size, seed, seed,
+    return [make(name, rung, batch_size, seed, seed,
                  seconds * (1 + 0.01 * ((seed * 7 + len(name)) % 3 - 1)))
-            for seed in range(blocks) for name, mode, seconds in (
+            for seed in range(blocks) for name, rung, seconds in (
                 ("jax", "step", jax), ("torch", "eager", torch))]

@@ -108,4 +108,4 @@ def train(args, run):
 
 
 if __name__ == "__main__":
-    contender.main(train, __file__, "stub", default_mode="eager")
+    contender.main(train, __file__, "stub", default_rung="eager")

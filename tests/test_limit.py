@@ -15,11 +15,11 @@ from bench.cli import Fault
 from bench.summary import group
 
 
-def measured(kind, block=0, batch_size=0, contender="", mode="", feed="",
+def measured(kind, block=0, batch_size=0, contender="", rung="", feed="",
              **found):
     """One made-up measurement; __ in a name stands for a space."""
-    return {"schema": 1, "kind": kind, "block": block, "device": "cpu",
-            "batch_size": batch_size, "contender": contender, "mode": mode,
+    return {"schema": 2, "kind": kind, "block": block, "device": "cpu",
+            "batch_size": batch_size, "contender": contender, "rung": rung,
             "feed": feed, "measurements": {
                 key.replace("__", " "): {"value": value, "unit": "s", "n": 1,
                                          "method": "made up"}
@@ -82,8 +82,8 @@ def ladder(blocks=3, again=0.0):
                ("torch-again", "eager"): 0.6}
     for block in range(blocks):
         drift = 1 + 0.1 * block
-        for (name, mode), second in seconds.items():
-            r = make(name, mode, 500, block, block, second * drift / 1.01,
+        for (name, rung), second in seconds.items():
+            r = make(name, rung, 500, block, block, second * drift / 1.01,
                      epochs=2)
             r["framework"] = name.partition("-")[0]
             records.append(r)
@@ -154,7 +154,7 @@ def test_bytes_that_must_exist():
 def test_a_cosine_schedule_falls_from_lr_to_nothing():
     args = flags.parse("x", flags.RUNGS, "eager", [
         "--schedule=cosine", "--lr=0.2", "--epochs=4", "--batch-size=100"])
-    run = contender.Run(args, "x", "")
+    run = contender.Run(args, "x")
     run.n = 1000
     rates = np.concatenate([run.schedule(epoch) for epoch in range(4)])
     assert rates[0] == np.float32(0.2) and len(rates) == 40
@@ -164,7 +164,7 @@ def test_a_cosine_schedule_falls_from_lr_to_nothing():
 
 def test_the_schedule_reaches_the_steps(tmp_path):
     """With a rate that falls to nothing the losses are others."""
-    flat, cosine = (train(script, tmp_path / "r.json", "--limit", "512",
+    flat, cosine = (train(script, tmp_path / "r.json", "--examples", "512",
                           "--epochs", "2", "--schedule", schedule)
                     for script in ("mlp_jax.py",)
                     for schedule in ("constant", "cosine"))
@@ -274,7 +274,7 @@ def child(program, out, scripts, *more, kind=()):
     """Run a measuring child on very little data."""
     paths = ",".join(str(ROOT / name) for name in scripts.split(","))
     return call(ROOT / "bench" / program, *kind, out, paths, "--dataset",
-                DATASET, "--data-dir", FOLDER, "--limit", "300",
+                DATASET, "--data-dir", FOLDER, "--examples", "300",
                 "--batch-size", "100", "--optimizer", "sgd", *more,
                 env={"PYTHONPATH": str(ROOT)})
 
@@ -282,7 +282,7 @@ def child(program, out, scripts, *more, kind=()):
 def found_by(done, out):
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
-    assert probe.valid({**found, "schema": 1, "kind": "floor"})
+    assert probe.valid({**found, "schema": 2, "kind": "floor"})
     return {name: entry["value"]
             for name, entry in found["measurements"].items()}
 
@@ -342,19 +342,19 @@ def test_a_trained_network_is_served_in_both_forms(tmp_path):
                for size in (1, 64))
 
 
-@pytest.mark.parametrize("script, mode, names", [
+@pytest.mark.parametrize("script, rung, names", [
     ("mlp_jax.py", "epoch", {"written", "run", "fused", "products"}),
     ("mlp_torch.py", "eager", {"written", "products"})])
-def test_a_step_is_counted(tmp_path, script, mode, names):
+def test_a_step_is_counted(tmp_path, script, rung, names):
     out = tmp_path / "anatomy.json"
-    found = found_by(child("anatomy.py", out, script, "--mode", mode), out)
+    found = found_by(child("anatomy.py", out, script, "--rung", rung), out)
     assert set(found) == names and found["products"] == 8
     assert found["written"] > 20
 
 
 def test_a_comparison_measures_beside_its_runs_and_keeps_it(tmp_path):
     command = [ROOT / "compare.py", "--points", "jax:eager", "jax:epoch",
-               "--dataset", DATASET, "--data-dir", FOLDER, "--limit", "400",
+               "--dataset", DATASET, "--data-dir", FOLDER, "--examples", "400",
                "--batch-sizes", "100", "--seeds", "0", "--epochs", "2",
                "--measure", "floor", "energy", "--out", tmp_path]
     done = call(*command)
@@ -374,7 +374,7 @@ def test_a_warm_cache_is_filled_before_the_run_and_kept(tmp_path):
     recipe.write_text(f'''title = "warm"
 points = ["jax:epoch"]
 dataset = "{DATASET}"
-limit = 400
+examples = 400
 batch_sizes = [100]
 seeds = [0, 1]
 epochs = 2
@@ -420,9 +420,9 @@ def test_a_gpu_adds_the_rung_that_replays_a_graph(monkeypatch):
                             lambda: devices)
         return [str(point) for point in compare.arguments(list(argv)).points]
     assert rungs([])[-1] == "torch step"
-    assert rungs(["/dev/nvidia0"])[-1] == "torch epoch"
+    assert rungs(["/dev/nvidia0"])[-1] == "torch graph"
     assert rungs(["/dev/nvidia0"], "--device", "cpu")[-1] == "torch step"
     assert rungs(["/dev/nvidia0"], "--points", "jax:step") == ["jax step"]
     recipe = str(ROOT / "recipes" / "waterfall.toml")
-    assert "torch epoch" in rungs(["/dev/nvidia0"], "--recipe", recipe)
-    assert "torch epoch" not in rungs([], "--recipe", recipe)
+    assert "torch graph" in rungs(["/dev/nvidia0"], "--recipe", recipe)
+    assert "torch graph" not in rungs([], "--recipe", recipe)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from common import DATASET, FOLDER, ROOT, call, losses, train
+from common import DATASET, FOLDER, ROOT, STUB, call, losses, train
 
-from bench import certificate
+from bench import certificate, lesson, record, weights
 
 JAX, TORCH = "mlp_jax.py", "mlp_torch.py"
 
@@ -23,15 +23,16 @@ def worst(first, second):
 
 
 def test_real_runs_agree_in_what_they_record(init, tmp_path):
-    """Records of runs as they are timed; the certificate has other books."""
-    flags = ("--optimizer", "sgd", "--limit", 6400, "--epochs", 1,
+    """Records of runs as they are timed, in float32."""
+    flags = ("--optimizer", "sgd", "--examples", 6400, "--epochs", 1,
              "--init", init)
     reference = train(TORCH, tmp_path / "r.json", *flags)
     assert len(losses(reference)) == 100
     for script, rung, feed in ((JAX, "epoch", "device"),
                                (JAX, "step", "host"),
+                               (TORCH, "model", "host"),
                                (TORCH, "step", "device")):
-        got = train(script, tmp_path / "g.json", "--mode", rung, "--feed",
+        got = train(script, tmp_path / "g.json", "--rung", rung, "--feed",
                     feed, *flags)
         for field in ("init_sha256", "order_sha256", "samples_per_epoch"):
             assert got[field] == reference[field], field
@@ -44,10 +45,10 @@ def test_every_rung_and_feed_is_certified(tmp_path):
     float64 and SGD in float32. Each function of the pair is in one of these
     points; those left out feed the same functions in another way."""
     done = call(ROOT / "compare.py", "--only", "certify", "--dataset", DATASET,
-                "--data-dir", FOLDER, "--limit", 1280, "--batch-sizes", 64,
+                "--data-dir", FOLDER, "--examples", 1280, "--batch-sizes", 64,
                 "--points", "jax:eager", "jax:step", "jax:epoch",
                 "jax:step:host", "torch:eager", "torch:eager:host",
-                "torch:step", "--out", tmp_path)
+                "torch:model", "torch:step", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = certificate.load(tmp_path / "certificate.json")["rows"]
     assert {(row["precision"], row["optimizer"]) for row in rows} == {
@@ -59,8 +60,35 @@ def test_every_rung_and_feed_is_certified(tmp_path):
         assert row["proved"] and row["steps_bounded"] == 60, row
         # No rounding grows into what a difference in the mathematics makes.
         assert row["precision"] == "fp32" or row["loss"] < 1e-12, row
-    assert {row["mode"] for row in rows if row["proved"]} >= {
+    assert {row["rung"] for row in rows if row["proved"]} >= {
         "eager", "step", "epoch"}
+    # The functions of both were looked at, wherever the data lie.
+    assert all(row["logits"] is not None and row["gradient"] is not None
+               for row in rows if row["feed"] == "device"
+               and "reason" not in row)
+
+
+def test_a_program_of_the_kit_and_the_pair_keep_one_record(tmp_path):
+    """The same fields, and the same check passes."""
+    def fields(value, path=""):
+        if isinstance(value, dict):
+            return {name for key, inner in value.items()
+                    for name in fields(inner, f"{path}.{key}")}
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return fields(value[0], path + "[]")
+        return {path}
+
+    found = {}
+    for script in (JAX, TORCH, STUB):
+        r = train(script, tmp_path / "r.json", "--examples", 640, "--epochs",
+                  2, "--optimizer", "sgd", "--rung", "eager",
+                  env={"PYTHONPATH": str(ROOT)})
+        record.check(r)
+        versions = {f".environment.{name}" for name in (
+            "jax", "jaxlib", "torch", "cuda")}
+        found[script] = fields(r) - versions
+    assert found[JAX] == found[TORCH] == found[STUB]
+    assert len(found[JAX]) > 50
 
 
 def test_one_framework_loads_what_the_other_trained(tmp_path):
@@ -70,18 +98,15 @@ def test_one_framework_loads_what_the_other_trained(tmp_path):
     import data
     import mlp_jax
     import mlp_torch
-    from bench import digits, weights
 
-    sizes = [784, 256, 128, 10]
-    arrays = (digits.load() if DATASET == "digits"
-              else data.load(f"{FOLDER}/mnist"))
-    x, y = data.split(arrays)["test"]
+    x, y = data.split(*data.load(DATASET, FOLDER))["test"]
     for script in (JAX, TORCH):
         path = tmp_path / f"{script}.npz"
-        got = train(script, tmp_path / "g.json", "--epochs", 1, "--limit", 12800,
-                    "--save", path)
-        pairs = weights.read_weights(path, sizes)
-        model = mlp_torch.load_pairs(mlp_torch.MLP(sizes), pairs)
+        got = train(script, tmp_path / "g.json", "--epochs", 1, "--examples",
+                    12800, "--save", path)
+        pairs = weights.read_weights(path, [784, 256, 128, 10])
+        args = mlp_torch.parse_flags(["--device", "cpu"])
+        model = mlp_torch.init_state(pairs, args)[0]
         with torch.no_grad():
             theirs = model(torch.from_numpy(x)).numpy()
         ours = np.asarray(mlp_jax.forward(pairs, x))
@@ -92,52 +117,86 @@ def test_one_framework_loads_what_the_other_trained(tmp_path):
     assert jax.devices()
 
 
+def torch_case(rung, optimizer, precision="fp32"):
+    """-> flags of mlp_torch, a state of that rung, 2,000 images, labels."""
+    import torch
+
+    import mlp_torch
+    args = mlp_torch.parse_flags([
+        "--device", "cpu", "--rung", rung, "--optimizer", optimizer,
+        "--precision", precision, "--batch-size", "100"])
+    rng = np.random.default_rng(0)
+    sizes = [784, 256, 128, 10]
+    pairs = [((rng.standard_normal(pair) / pair[0]**0.5).astype(args.dtype),
+              np.zeros(pair[1], args.dtype))
+             for pair in zip(sizes, sizes[1:])]
+    images = rng.random((2000, 784)).astype(args.dtype)
+    labels = np.eye(10, dtype=args.dtype)[rng.integers(0, 10, 2000)]
+    return (args, mlp_torch.init_state(pairs, args),
+            *map(torch.from_numpy, (images, labels)))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_written_out_update_equals_torch_optim(optimizer):
     import torch
 
     import mlp_torch
-    from test_mlp import sample, settings, torch_model
 
-    x, y = (torch.from_numpy(a[:64].astype(np.float64)) for a in sample())
-    model = torch_model().double()
-    rate = settings("step", optimizer).lr
-    lr = torch.tensor(rate, dtype=torch.float64)
-    state = mlp_torch.init_state(model, settings("step", optimizer))
-    eager = mlp_torch.init_state(model, settings("eager", optimizer))
+    args, state, x, y = torch_case("step", optimizer, "fp64")
+    _, eager, *_ = torch_case("eager", optimizer, "fp64")
+    lr = torch.tensor(args.lr, dtype=torch.float64)
     for _ in range(20):
         state, pure = mlp_torch.pure_step(
-            model, mlp_torch.UPDATES[optimizer], state, x, y, lr)
-        eager, textbook = mlp_torch.train_step(model, eager, x, y, rate)
+            mlp_torch.UPDATES[optimizer], state, x, y, lr)
+        eager, textbook = mlp_torch.train_step(eager[0], eager, x, y, args.lr)
         assert torch.allclose(pure, textbook, rtol=1e-12, atol=0)
-    for name, leaf in eager[0].items():
-        assert (leaf - state[0][name]).abs().max() < 1e-12, name
+    for name, leaf in eager[1].items():
+        assert (leaf - state[1][name]).abs().max() < 1e-12, name
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_what_the_cuda_graph_replays_is_the_same_step(optimizer):
-    """The step on fixed memory, without the capture that needs a GPU."""
+    """Two epochs of recipes/torch_graph.py: all but the capture, which needs
+    a GPU."""
     from functools import partial
 
     import torch
 
     import data
     import mlp_torch
-    from test_mlp import sample, settings, torch_model
-
-    images, labels = (torch.from_numpy(a) for a in sample())
-    order = data.batch_order(2000, 100, 0, 0)
-    lrs = np.linspace(0.001, 0.01, len(order), dtype=np.float32)
-    model, args = torch_model(), settings("step", optimizer)
+    plain = {name: getattr(mlp_torch, name) for name in (
+        "setup", "build", "train_epoch", "RUNGS", "RUNG")}
+    try:
+        graph = lesson.load_script(ROOT / "recipes" / "torch_graph.py")
+    finally:
+        for name, value in plain.items():
+            setattr(mlp_torch, name, value)
+    args, state, images, labels = torch_case("step", optimizer)
     step = partial(mlp_torch.gather_step, partial(
-        mlp_torch.pure_step, model, mlp_torch.UPDATES[optimizer]))
-    state, expected = mlp_torch.train_epoch(
-        step, args, mlp_torch.init_state(model, args), images, labels, order,
-        lrs)
-    fixed = mlp_torch.init_state(model, args)
-    slots = mlp_torch.make_slots(images, order, lrs)
-    for _ in order:
-        mlp_torch.slot_step(step, fixed, images, labels, slots)
-    assert torch.equal(slots[3], torch.stack(expected))
-    for old, new in zip(mlp_torch.leaves(fixed), mlp_torch.leaves(state)):
-        assert torch.equal(old, new)
+        mlp_torch.pure_step, mlp_torch.UPDATES[optimizer]))
+    _, fixed, *_ = torch_case("step", optimizer)
+    slots = None
+    for epoch in range(2):
+        order = data.batch_order(2000, 100, 0, epoch)
+        lrs = np.linspace(0.001, 0.01, len(order), dtype=np.float32)
+        state, expected = mlp_torch.train_epoch(
+            step, args, state, images, labels, order, lrs)
+        slots = slots or graph.make_slots(images, order, lrs)
+        fixed, metrics = graph.replay(
+            partial(graph.slot_step, step, fixed, images, labels, slots),
+            slots, fixed, order, lrs)
+        assert torch.equal(metrics, torch.stack(expected))
+        for old, new in zip(graph.leaves(fixed), graph.leaves(state)):
+            assert torch.equal(old, new)
+
+
+def test_the_graph_says_what_it_needs():
+    import os
+    for flags, words in ((("--feed", "host"), "--feed: host"),
+                         ((), "NVIDIA GPU")):
+        if not flags and os.path.exists("/dev/nvidia0"):
+            continue
+        done = call(ROOT / "recipes" / "torch_graph.py", "--dataset", DATASET,
+                    *flags, env={"PYTHONPATH": str(ROOT)})
+        assert done.returncode == (2 if flags else 4)
+        assert words in done.stderr and done.stderr.count("\n") == 1

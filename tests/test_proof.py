@@ -4,9 +4,6 @@ The list of them stands in docs/protocol.md, made from the two tables here.
 """
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +19,9 @@ FLOOR = {"flops": 200e9, "device": "cpu"}
 # (fault, script, text, its replacement, optimizer, what is named)
 SCRIPT_FAULTS = [
     ("learning rate halved", JAX, "p - lr * g, params", "p - lr / 2 * g, params",
-     "sgd", "update"),
+     "sgd", "loss"),
     ("another learning rate written in", JAX, "p - lr * g, params",
-     "p - 0.11 * g, params", "sgd", "update"),
+     "p - 0.11 * g, params", "sgd", "loss"),
     ("the first learning rate in every step", JAX,
      "program(state, *batch, lr)", "program(state, *batch, lrs[0])", "sgd",
      "loss"),
@@ -34,135 +31,141 @@ SCRIPT_FAULTS = [
     ("biased initial weights", TORCH, "a.T.copy()",
      "(a + 0.01 * (a.ndim == 1)).T.copy()", "sgd", "logits"),
     ("batch order off by one", JAX, "images[idx], labels[idx], lr)",
-     "images[idx - 1], labels[idx - 1], lr)", "sgd", "update"),
+     "images[idx - 1], labels[idx - 1], lr)", "sgd", "loss"),
     ("labels of the next batch", JAX, "images[idx], labels[idx], lr)",
-     "images[idx], labels[idx[::-1]], lr)", "sgd", "update"),
+     "images[idx], labels[idx[::-1]], lr)", "sgd", "loss"),
     ("gradient of the biases lost", JAX, "p - lr * g, params",
-     "p - lr * g * (p.ndim > 1), params", "sgd", "update"),
+     "p - lr * g * (p.ndim > 1), params", "sgd", "loss"),
     ("Adam's epsilon inside the root", JAX, "(jnp.sqrt(v / c2) + EPSILON)",
-     "jnp.sqrt(v / c2 + EPSILON)", "adam", "update"),
+     "jnp.sqrt(v / c2 + EPSILON)", "adam", "loss"),
     ("Adam without bias correction", JAX, "c1 = -jnp.expm1(t * math.log(BETA1))",
-     "c1 = 1.0", "adam", "update"),
+     "c1 = 1.0", "adam", "loss"),
     ("Adam's second moment with 0.99", JAX, "0.9, 0.999, 1e-8",
      "0.9, 0.99, 1e-8", "adam", "loss"),
     ("Adam's step counted from 0", JAX, "t = t + 1", "t = t + 2", "adam",
-     "update"),
+     "loss"),
     ("ReLU on the last layer", JAX, "return x @ w + b",
      "return jax.nn.relu(x @ w + b)", "sgd", "logits"),
     ("ReLU left out", JAX, "jax.nn.relu(x @ w + b)", "(x @ w + b)", "sgd",
      "logits"),
     ("sum in place of the mean", TORCH, "F.cross_entropy(logits, y)",
      "F.cross_entropy(logits, y, reduction='sum')", "sgd",
-     "evaluation"),
+     "gradient"),
     ("label smoothing", TORCH, "F.cross_entropy(logits, y)",
      "F.cross_entropy(logits, y, label_smoothing=0.01)", "sgd",
-     "evaluation"),
+     "gradient"),
     ("gradients never cleared", TORCH, "optimizer.zero_grad()", "pass", "sgd",
      "loss"),
     ("weight decay", TORCH, "args.lr, fused=True)",
-     "args.lr, fused=True, weight_decay=1e-4)", "sgd", "update"),
+     "args.lr, fused=True, weight_decay=1e-4)", "sgd", "loss"),
     ("momentum", TORCH, "args.lr, fused=True)",
      "args.lr, fused=True, momentum=0.1)", "sgd", "loss"),
     ("float32 called float64", JAX, 'args.precision == "fp64")', "False)",
      "sgd", "logits"),
     ("evaluation inside the clock", JAX,
-     "    if args.mode == \"epoch\":\n        return program(state",
+     "    if args.rung == \"epoch\":\n        return program(state",
      "    evaluate(state, images, labels)\n"
-     "    if args.mode == \"epoch\":\n        return program(state", "sgd",
+     "    if args.rung == \"epoch\":\n        return program(state", "sgd",
      "not compared: RuntimeError: train_epoch calls evaluate"),
     ("top-2 accuracy", JAX, "hits = jnp.argmax(logits, axis=1) == "
      "jnp.argmax(y, axis=1)", "hits = jnp.sum(logits > jnp.sum(logits * y, "
-     "axis=1, keepdims=True), axis=1) < 2", "sgd", "evaluation"),
+     "axis=1, keepdims=True), axis=1) < 2", "sgd", "accuracy"),
     ("training accuracy of another batch", JAX,
      "jnp.stack([loss, accuracy(logits, y)])",
      "jnp.stack([loss, accuracy(logits, y[::-1])])", "sgd", "accuracy"),
 ]
 
 
-def entry(optimizer, mode, weights, *, precision="fp64", batch_size=64):
-    return {"steps": 20, "gradients": True, "flags": [
-        f"--dataset={DATASET}", f"--data-dir={FOLDER}", "--hidden", "128",
-        "128", f"--optimizer={optimizer}", f"--mode={mode}", "--limit=1300",
-        f"--precision={precision}", f"--batch-size={batch_size}",
-        f"--init={weights}"]}
+RATES = {"sgd": 0.1, "adam": 1e-3}
 
 
-def judge(optimizer, trace, expected):
+def flags_of(optimizer, rung, weights, precision="fp64", batch_size=64):
+    return [f"--dataset={DATASET}", f"--data-dir={FOLDER}",
+            f"--optimizer={optimizer}", f"--lr={RATES[optimizer]}",
+            f"--rung={rung}", "--examples=1300", f"--precision={precision}",
+            f"--batch-size={batch_size}", f"--init={weights}", "--epochs=1",
+            "--schedule=cosine", "--hidden", "128", "128"]
+
+
+# All of them in one process: importing a framework takes longer than a look.
+LOOKS = """
+import json, sys
+from bench import certify
+for script, flags, sizes, out in json.loads(sys.argv[1]):
+    try:
+        certify.logits_and_gradients(script, flags, sizes, out)
+    except Exception as error:
+        with open(out + ".txt", "w") as file:
+            json.dump([False, f"{type(error).__name__}: {error}"], file)
+"""
+
+
+def traces_of(folder, programs):
+    """{name: (script, optimizer, rung, precision, batch size)} -> {name:
+    trace or reason}, made as a certificate makes them."""
+    weights, jobs, looks, rows = folder / "init.npz", [], [], {}
+    assert call(JAX, "--epochs", 0, "--hidden", 128, 128, "--dataset", DATASET,
+                "--save", weights).returncode == 0
+    for n, (name, (script, optimizer, rung, precision, size)) in enumerate(
+            programs.items()):
+        flags = flags_of(optimizer, rung, weights, precision, size)
+        jobs.append({"run": [str(script), *flags], "out": str(folder / str(n))})
+        looks.append([str(script), flags, [size], str(folder / f"f{n}")])
+        rows[name] = {"feed": "device", "batch_size": size}
+    (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
+    for command in ([ROOT / "bench" / "certify.py", folder / "jobs.json"],
+                    ["-c", LOOKS, json.dumps(looks)]):
+        done = call(*command, env={"PYTHONPATH": str(ROOT)}, timeout=600)
+        assert done.returncode == 0, done.stderr
+    lost = [False, "lost"]
+    return {name: certificate._read(
+        folder / str(n), row, certificate._look(folder / f"f{n}", lost), lost)
+        for n, (name, row) in enumerate(rows.items())}
+
+
+def judge(optimizer, trace, expected, precision="fp64", batch_size=64):
     """The certificate's row about a trace against a reference."""
-    rows = [dict(zip(certificate.KEY, (*point, optimizer, 0.1, "fp64", 64)),
-                 steps=20) for point in (Point("mutant", "step", "device"),
-                                         Point(*certificate.REFERENCE))]
+    rows = [dict(zip(certificate.KEY, (
+        *point, optimizer, 0.1, precision, batch_size)),
+        epochs=1, steps=1300 // batch_size) for point in (
+            Point("mutant", "step", "device"), Point(*certificate.REFERENCE))]
     found = dict(zip(map(certificate.key, rows), (trace, expected)))
     return [certificate._judge(row, rows, found) for row in rows]
 
 
-ALL_JOBS = """
-import json, sys
-from bench import certify
-for job in json.load(open(sys.argv[1])):
-    certify.run_plan(**job)
-"""
-
-
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory):
-    """{fault: arrays or reason} of every mutant, and of the true pair."""
-    folder = tmp_path_factory.mktemp("mutants")
-    done = call(JAX, "--epochs", 0, "--hidden", 128, 128, "--save",
-                folder / "init.npz")
-    assert done.returncode == 0, done.stderr
-    jobs, names = [], []
+    """{fault: trace or reason} of every mutant, and of the true pair."""
+    folder, programs = tmp_path_factory.mktemp("mutants"), {}
     for number, (fault, script, old, new, optimizer, _) in enumerate(
             SCRIPT_FAULTS):
         source = script.read_text("utf-8")
         assert source.count(old) == 1, (fault, source.count(old))
         mutant = folder / f"{script.stem}_{number}.py"
         mutant.write_text(source.replace(old, new), "utf-8")
-        mode = "step" if script == JAX else "eager"
-        jobs.append({"script": str(mutant), "plan": [
-            entry(optimizer, mode, folder / "init.npz")]})
-        names.append(fault)
-    for script, mode in ((JAX, "step"), (TORCH, "eager")):
-        jobs.append({"script": str(script), "plan": [
-            entry(optimizer, mode, folder / "init.npz")
-            for optimizer in ("sgd", "adam")]})
-        names.append(script.stem)
-    for number, job in enumerate(jobs):
-        job["out"] = str(folder / f"{number}.npz")
-    # One process for each framework: importing it takes longer than a job.
-    children = []
-    for framework in ("mlp_jax", "mlp_torch"):
-        plan = folder / f"{framework}.json"
-        plan.write_text(json.dumps([
-            job for job in jobs if Path(job["script"]).name.startswith(
-                framework)]), "utf-8")
-        children.append(subprocess.Popen(
-            [sys.executable, "-c", ALL_JOBS, plan], cwd=ROOT))
-    assert [child.wait(600) for child in children] == [0, 0]
-    rows = [dict.fromkeys(certificate.KEY, number) for number in range(2)]
-    found = {}
-    for name, job in zip(names, jobs):
-        got = certificate._read(Path(job["out"]), rows[:len(job["plan"])],
-                                "lost")
-        found[name] = list(got.values())
-    return found
+        programs[fault] = (mutant, optimizer,
+                           "step" if script == JAX else "eager", "fp64", 64)
+    for script, rung in ((JAX, "step"), (TORCH, "eager")):
+        for optimizer in RATES:
+            programs[script.stem, optimizer] = (script, optimizer, rung,
+                                                "fp64", 64)
+    return traces_of(folder, programs)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", RATES)
 def test_the_true_pair_is_proved(traces, optimizer):
-    which = ("sgd", "adam").index(optimizer)
-    rows = judge(optimizer, traces["mlp_jax"][which],
-                 traces["mlp_torch"][which])
+    rows = judge(optimizer, traces["mlp_jax", optimizer],
+                 traces["mlp_torch", optimizer])
     assert all(row["proved"] for row in rows), certificate.line(rows)
     assert rows[0]["loss"] < 1e-13 and rows[0]["steps_bounded"] == 20
+    assert all(rows[0][name] is not None for name in certificate.FOUND)
     assert "parity proved" in certificate.line(rows)
 
 
 @pytest.mark.parametrize("fault", SCRIPT_FAULTS, ids=lambda f: f[0])
 def test_a_fault_in_a_script_is_named(traces, fault):
     name, _, _, _, optimizer, named = fault
-    expected = traces["mlp_torch"][("sgd", "adam").index(optimizer)]
-    rows = judge(optimizer, traces[name][0], expected)
+    rows = judge(optimizer, traces[name], traces["mlp_torch", optimizer])
     assert not rows[0]["proved"]
     line = certificate.line(rows)
     assert "NOT PROVED" in line and f" {named}" in line, line
@@ -174,26 +177,28 @@ def test_tf32_called_float32_is_named_at_any_batch_size(tmp_path):
     mutant.write_text(JAX.read_text("utf-8").replace(old, (
         "jax.lax.reduce_precision(x, 8, 10) @ "
         "jax.lax.reduce_precision(w, 8, 10) + b)")), "utf-8")
-    weights = tmp_path / "init.npz"
-    assert call(JAX, "--epochs", 0, "--hidden", 128, 128, "--save",
-                weights).returncode == 0
-    rows, found = [], {}
-    for point, mode, script in (("mutant", "step", mutant),
-                                ("torch", "eager", TORCH)):
-        row = {**dict(zip(certificate.KEY, (
-            point, mode, "device", "sgd", 0.1, "fp32", 256))), "steps": 5}
-        job = {"script": str(script), "out": str(tmp_path / f"{point}.npz"),
-               "plan": [{**entry("sgd", mode, weights, precision="fp32",
-                                 batch_size=256), "steps": 5}]}
-        (tmp_path / "jobs.json").write_text(json.dumps([job]), "utf-8")
-        subprocess.run([sys.executable, "-c", ALL_JOBS,
-                        tmp_path / "jobs.json"], cwd=ROOT, check=True)
-        found.update(certificate._read(Path(job["out"]), [row], "lost"))
-        rows.append(row)
-    judged = [certificate._judge(row, rows, found) for row in rows]
+    found = traces_of(tmp_path, {
+        "mutant": (mutant, "sgd", "step", "fp32", 256),
+        "torch": (TORCH, "sgd", "eager", "fp32", 256)})
+    judged = judge("sgd", *found.values(), "fp32", 256)
     assert [row["proved"] for row in judged] == [False, True]
     assert judged[0]["loss"] < 1e-3  # the losses alone would not show it
     assert ": logits differs" in certificate.explain(judged[0])
+
+
+def test_feeds_and_rungs_meet_the_same_rates():
+    """Whoever is compared runs the same epochs: a falling rate that is
+    stretched over another number of steps would be another computation."""
+    points = [Point("torch", "eager", "host"), Point("jax", "eager", "device"),
+              Point(*certificate.REFERENCE)]
+    for n in (1300, 50_000):
+        rows = certificate.required(dict.fromkeys(points, {"sgd": 0.1}),
+                                    [64, 1024], n)
+        for size in (64, 1024):
+            (epochs, steps), = {(row["epochs"], row["steps"]) for row in rows
+                                if row["batch_size"] == size}
+            assert steps == epochs * (n // size)
+            assert steps >= 100 or epochs == 3
 
 
 # ---------------------------------------------------------------- the audit
@@ -349,11 +354,11 @@ def test_the_list_of_planted_faults_is_documented():
 
 def test_a_missing_fence_is_seen_in_a_real_run(tmp_path):
     source = JAX.read_text("utf-8")
-    old = "fence=jax.block_until_ready"
-    assert old in source
+    old = "    jax.block_until_ready(values)\n"
+    assert source.count(old) == 1
     mutant = tmp_path / "mlp_unfenced.py"
-    mutant.write_text(source.replace(old, "fence=lambda x: None"), "utf-8")
-    r = train(mutant, tmp_path / "r.json", "--mode", "epoch", "--epochs", 2,
+    mutant.write_text(source.replace(old, "    pass\n"), "utf-8")
+    r = train(mutant, tmp_path / "r.json", "--rung", "epoch", "--epochs", 2,
               "--batch-size", 1024, env={"PYTHONPATH": str(ROOT)})
     broken = [v.rule for v in audit.unfair(audit.audit([r]))]
     assert "the clock waits" in broken
@@ -376,8 +381,8 @@ def test_an_unfair_comparison_prints_no_ratio_and_draws_no_figure(tmp_path):
 
 
 def test_a_certificate_is_judged_again_when_it_is_read(tmp_path):
-    trace = {"losses": np.ones(20), "hits": np.ones(20),
-             "evaluation": np.ones(2)}
+    trace = {"loss": np.ones(20), "accuracy": np.ones(20),
+             "evaluation": np.ones((1, 4)), "w0": np.ones(3)}
     path, run = tmp_path / "certificate.json", [make("mutant", "step", 64)]
     for change, proved in ((None, True), ("losses", False),
                            ("logits", False), ("steps", False)):
@@ -387,21 +392,21 @@ def test_a_certificate_is_judged_again_when_it_is_read(tmp_path):
         elif change:  # a hand that changes a number
             rows[0][change] = 21 if change == "steps" else 1e-3
         path.write_text(json.dumps(
-            {"schema": 1, "identity": "x", "rows": rows}))
+            {"schema": 2, "identity": "x", "rows": rows}))
         found = certificate.verdict(certificate.load(path), run)
         assert found[0] is proved, (change, found[1])
         assert ("NOT PROVED" in found[1]) is not proved
-    for text in ("", "[]", "{}", '{"schema": 1, "rows": []}', "[" * 100_000,
-                 '{"schema": 1, "identity": "x", "rows": [{"steps": 1}]}'):
+    for text in ("", "[]", "{}", '{"schema": 2, "rows": []}', "[" * 100_000,
+                 '{"schema": 2, "identity": "x", "rows": [{"steps": 1}]}'):
         path.write_text(text)
         assert certificate.load(path) is None, text
 
 
 def test_what_was_compared_with_nothing_is_not_proved():
-    trace = {"losses": np.ones(20), "hits": np.ones(20),
-             "evaluation": np.ones(2)}
+    trace = {"loss": np.ones(20), "accuracy": np.ones(20),
+             "evaluation": np.ones((1, 4)), "w0": np.ones(3)}
     rows = [dict(zip(certificate.KEY, (*point, optimizer, 0.1, "fp64", 64)),
-                 steps=20) for point, optimizer in (
+                 epochs=1, steps=20) for point, optimizer in (
         (Point("jax", "step", "device"), "sgd"),
         (Point(*certificate.REFERENCE), "adam"))]
     found = {certificate.key(row): trace for row in rows}
@@ -412,7 +417,7 @@ def test_what_was_compared_with_nothing_is_not_proved():
 
 def test_a_step_that_is_not_compiled_is_not_called_compiled(tmp_path):
     r = train(ROOT / "recipes" / "jax_logged.py", tmp_path / "r.json",
-              "--limit", 640, "--epochs", 3,
+              "--examples", 640, "--epochs", 3,
               env={"PYTHONPATH": str(ROOT)})
     broken = {v.rule: v.words for v in audit.unfair(audit.audit([r]))}
     assert "what ran is not what was compiled" in broken["compilations"]

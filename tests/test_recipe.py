@@ -16,7 +16,7 @@ dataset = "{DATASET}"
 optimizer = "sgd"
 batch_sizes = [100]
 seeds = [0]
-limit = 1000
+examples = 1000
 epochs = 1
 
 [one]

@@ -98,7 +98,7 @@ def test_one_script_under_two_names_is_a_control():
     text = "\n".join(tables.ratios(summary.group(records), None, hashes))
     assert "FALSE ALARM" not in text  # two rungs of it are two things
     for r in records:
-        r["config"]["mode"] = "eager"
+        r["config"]["rung"] = "eager"
     text = "\n".join(tables.ratios(summary.group(records), None, hashes))
     assert "FALSE ALARM" in text
 

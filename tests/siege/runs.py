@@ -14,7 +14,7 @@ import xml.etree.ElementTree
 import zlib
 from pathlib import Path
 
-from common import FOLDER, ROOT, call
+from common import CACHE, ROOT, call
 
 from bench import record
 from bench.weights import read_weights
@@ -22,7 +22,7 @@ from bench.weights import read_weights
 TWIG = Path(__file__).resolve().parent / "twig.py"
 LIMIT, EPOCHS = 640, 2
 BASE = ("--contender", f"twig={TWIG}", "--points", "twig:eager", "--dataset",
-        "digits", "--data-dir", FOLDER, "--limit", LIMIT, "--epochs", EPOCHS,
+        "digits", "--data-dir", CACHE, "--examples", LIMIT, "--epochs", EPOCHS,
         "--seeds", "0", "--batch-sizes", "64")
 
 NO_FIGURES = """
@@ -31,22 +31,13 @@ for name in ("plots", "plots_parity"):
     plots = sys.modules[f"bench.{name}"] = types.ModuleType(name)
     plots.draw = lambda *arguments: []
 """
-NO_DIGITS = """
-if sys.argv[0].endswith("compare.py"):
-    import subprocess
-    plain_run = subprocess.run
-    subprocess.run = lambda command, **options: plain_run(
-        ["true"] if "digits.py" in str(command) else command, **options)
-"""
 
 
 def plain(folder, more=""):
-    """An environment in which no figures are drawn and the digits are taken
-    to be there (3 s less a call), and every process first does `more`."""
-    if not list((ROOT / ".cache" / "digits").glob("*.gz")):
-        assert call(ROOT / "bench" / "digits.py").returncode == 0
+    """An environment in which no figures are drawn (3 s less a call), and
+    every process first does `more`."""
     folder.mkdir(exist_ok=True, parents=True)
-    (folder / "sitecustomize.py").write_text(NO_FIGURES + NO_DIGITS + more)
+    (folder / "sitecustomize.py").write_text(NO_FIGURES + more)
     return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
 
 
@@ -200,7 +191,7 @@ def torn(out):
 
 # ---------------------------------------------------------- what is the same
 
-TIMES = ("timing", "memory", "nonce", "measurements", "warnings")
+TIMES = ("timing", "memory")
 
 
 def essence(out):

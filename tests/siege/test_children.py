@@ -19,7 +19,6 @@ KINDS = {
     "vanish": ("P2", "no_record", ""), "cut": ("P3", "bad_record", "JSON"),
     "list": ("P4", "bad_record", "object"),
     "other": ("P4", "bad_record", "config.seed"),
-    "nonce": ("P4", "bad_record", "nonce"),
     "lacking": ("P4", "bad_record", "steps"), "late": ("P5", "failed", ""),
     "kill": ("P6", "killed", "out of memory?"),
     "segv": ("P7", "killed", ""), "abort": ("P7", "killed", ""),

@@ -164,9 +164,9 @@ class Havoc:
                 script, *flags = json.loads(line)[0]
                 flag = dict(text[2:].split("=") for text in flags
                             if text.count("=") == 1)
-                if "mode" not in flag:  # not a run: the machine's speed
+                if "rung" not in flag:  # not a run: the machine's speed
                     continue
-                name = (f"{runs.name_of(script)}_{flag['mode']}_{flag['feed']}"
+                name = (f"{runs.name_of(script)}_{flag['rung']}_{flag['feed']}"
                         f"_b{flag['batch-size']}_s{flag['seed']}_r0")
                 self.twice += name in done
         assert not wrong, wrong

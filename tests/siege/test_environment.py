@@ -147,7 +147,7 @@ def test_what_the_framework_said_before_it_died_is_kept(
     fault("E19", "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")])
 def test_variables_of_the_user_are_kept_and_recorded(tmp_path, name, value):
     path = tmp_path / "r.json"
-    got = train(STUB, path, "--limit", "200", "--epochs", "1",
+    got = train(STUB, path, "--examples", "200", "--epochs", "1",
                 env={name: value, "PYTHONPATH": str(ROOT)})
     assert got["environment"]["variables"][name] == value
     assert got["environment"]["device_kind"] == "cpu"
@@ -171,7 +171,7 @@ def test_a_run_sees_the_variables_of_the_user(tmp_path):
 @pytest.mark.fault("E11")
 @pytest.mark.parametrize("package", PAIR)
 def test_with_no_visible_gpu_auto_says_cpu(tmp_path, package):
-    got = train(PAIR[package], tmp_path / "r.json", "--limit", "128",
+    got = train(PAIR[package], tmp_path / "r.json", "--examples", "128",
                 "--epochs", "1", env={"CUDA_VISIBLE_DEVICES": ""})
     assert got["environment"]["device_kind"] == "cpu"
 
@@ -182,7 +182,7 @@ def test_without_a_compiler_only_that_rung_is_missing(tmp_path):
     done = compare(tmp_path, "--points", "torch:step", "torch:eager",
                    env={"PATH": str(tmp_path), "CXX": ""})
     assert done.returncode == 1, done.stderr
-    found = {row["mode"]: row for row in rows(tmp_path)}
+    found = {row["rung"]: row for row in rows(tmp_path)}
     assert found["step"]["status"] == "unavailable"
     assert "C++ compiler" in found["step"]["reason"]
     assert found["eager"]["status"] == "ok"
@@ -209,7 +209,7 @@ def test_a_second_run_with_a_cache_is_recorded_as_warm(tmp_path):
     env = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
-    found = [train("mlp_jax.py", tmp_path / "r.json", "--limit", "128",
+    found = [train("mlp_jax.py", tmp_path / "r.json", "--examples", "128",
                    "--epochs", "1", env=env)["cache"] for _ in range(2)]
     assert found == ["cold", "warm"]
 
@@ -312,7 +312,7 @@ def test_the_pair_causes_no_warning(tmp_path, package):
             "for module in ('__main__', 'data', 'bench'):\n"
             "    warnings.filterwarnings('error', module=module)\n"
             "runpy.run_path(sys.argv[0], run_name='__main__')")
-    done = call("-c", code, PAIR[package], "--dataset", DATASET, "--limit",
+    done = call("-c", code, PAIR[package], "--dataset", DATASET, "--examples",
                 "256", "--epochs", "2", "--json", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from common import ROOT, call
+from common import DIGITS, ROOT, call
 from siege import runs
 
 import data
@@ -155,8 +155,8 @@ def test_labels_that_are_none_are_refused_alike(tmp_path, script, label):
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER.format(root=str(ROOT), label=label,
                                     script=str(ROOT / script)))
-    done = call(driver, "--dataset", "digits", "--limit", 640, "--epochs", 1,
-                "--json", tmp_path / "r.json", "--quiet")
+    done = call(driver, *DIGITS, "--examples", 640, "--epochs", 1,
+                "--json", tmp_path / "r.json")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         f"{script}: error: unexpected ValueError: label {label} at index ")
@@ -184,7 +184,7 @@ def ragged(tmp_path_factory):
     for script in PAIR:
         for n in range(2):
             path = folder / f"{script}{n}.json"
-            done = call(ROOT / script, "--dataset", "digits", "--limit", 100,
+            done = call(ROOT / script, *DIGITS, "--examples", 100,
                         "--batch-size", 7, "--epochs", 2, "--json", path,
                         "--quiet")
             assert done.returncode == 0, done.stderr

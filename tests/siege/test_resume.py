@@ -121,7 +121,7 @@ def test_the_grid_grows_shrinks_and_changes(out, env):
     assert again(out, env)[:2] == (2, 0)  # shrinks: nothing is deleted
     assert hashes(out / "runs") == grown and len(runs.rows(out)) == 4
     for flags in (("--epochs", 1), ("--lr", "0.5"), ("--hidden", 32),
-                  ("--optimizer", "sgd"), ("--limit", 320)):
+                  ("--optimizer", "sgd"), ("--examples", 320)):
         assert again(out, env, *TWO, *flags)[:2] == (0, 2), flags
     assert grown.items() < hashes(out / "runs").items()
     assert again(out, env)[:2] == (2, 0)

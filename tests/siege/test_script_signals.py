@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from common import ROOT
+from common import DIGITS, ROOT
 from siege import runs
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -25,7 +25,7 @@ def test_a_signal_to_a_script_alone(tmp_path, script, signum):
     random_, seen = random.Random(12), set()
     for _ in range(4):
         process = runs.start(
-            None, "--dataset", "digits", "--limit", 640, "--epochs", 400,
+            None, *DIGITS, "--examples", 640, "--epochs", 400,
             "--json", path, program=script, base=(),
             env={"PYTHONPATH": str(ROOT)})
         time.sleep(random_.uniform(0.3, 4 if script != runs.TWIG else 1))

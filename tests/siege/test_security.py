@@ -93,9 +93,9 @@ def test_no_name_leads_out_of_the_folder(tmp_path):
                   ("--optimizer", "/etc"), ("--seeds", "../1")):
         done = compare(tmp_path / "out", *flags)
         assert flags[0] in error_of(done, 2, "compare.py")
-    done = call(ROOT / "tests" / "stub.py", "--mode", "../../x",
+    done = call(ROOT / "tests" / "stub.py", "--rung", "../../x",
                 env={"PYTHONPATH": str(ROOT)})
-    assert "--mode" in error_of(done, 2)
+    assert "--rung" in error_of(done, 2)
     assert os.listdir(tmp_path) == []
 
 

@@ -98,7 +98,7 @@ def test_a_disk_that_is_full_when_a_record_is_written(
     out = Path(shutil.copytree(one_run, disk / "out"))
     before = hashes(out)
     ballast = fill_up(disk, left)
-    more = ("--batch-sizes", "64", "1", "--limit", "2000")
+    more = ("--batch-sizes", "64", "1", "--examples", "2000")
     done = compare(out, *more)
     line = error_of(done, 5, "compare.py")
     assert "No space left" in line or "the disk is full" in line
@@ -116,10 +116,10 @@ def test_a_disk_that_is_full_when_a_record_is_written(
 def test_a_disk_that_is_full_when_tables_are_written(small_disk, name):
     disk = small_disk(8192)
     out = disk / "out"
-    seeds = ("--seeds", "0", "1", "--limit", "6400")
-    assert compare(out, "--seeds", "0", "--limit", "6400").returncode == 0
+    seeds = ("--seeds", "0", "1", "--examples", "6400")
+    assert compare(out, "--seeds", "0", "--examples", "6400").returncode == 0
     assert compare(out, *seeds).returncode == 0  # both records are there
-    assert compare(out, "--seeds", "0", "--limit", "6400").returncode == 0
+    assert compare(out, "--seeds", "0", "--examples", "6400").returncode == 0
     before = hashes(out)
     # Room for the lock's number and, second case, for the tables, too.
     ballast = fill_up(disk, {"results.csv": 0, "figures": 60}[name])
@@ -250,7 +250,7 @@ def test_an_output_folder_that_is_deleted_during_the_run(tmp_path):
 
 @pytest.mark.fault("S5")
 @pytest.mark.parametrize("flags, code", [
-    (("--limit", "200", "--epochs", "1"), 0), (("--epochs", "x"), 2)])
+    (("--examples", "200", "--epochs", "1"), 0), (("--epochs", "x"), 2)])
 def test_a_message_that_cannot_be_written_changes_no_exit_code(flags, code):
     with open("/dev/full", "w") as full:
         done = subprocess.run(

@@ -98,7 +98,7 @@ def test_a_script_writes_its_record_and_nothing_else(tmp_path, script):
     (tmp_path / "out").mkdir()
     paths, calls = trace(
         tmp_path, ROOT / script, "--data-dir", FOLDER, "--dataset",
-        "mnist" if HAS_MNIST else "digits", "--limit", "256", "--epochs", "1",
+        "mnist" if HAS_MNIST else "digits", "--examples", "256", "--epochs", "1",
         "--json", tmp_path / "out" / "r.json", "--save",
         tmp_path / "out" / "w.npz")
     assert f"{tmp_path}/out/r.json" in paths

@@ -78,14 +78,12 @@ def change(record, kind):
         record["parameters"] += 1
     elif kind == "order":
         record["order_sha256"] = "0" * 64
-    elif kind == "nonce":
-        record["nonce"] = "of another run"
     elif kind == "accuracy":
-        record["final"]["test_accuracy"] = 1.5
+        record["epochs"][-1]["test_accuracy"] = 1.5
     elif kind == "time":
         record["timing"]["epoch_s"][0] = -1.0
     elif kind == "none":
-        record["samples_per_epoch"] = 0
+        record["dataset"]["sizes"]["train"] = 0
 
 
 def evaluate(state, x, y):
@@ -115,10 +113,10 @@ def train(args, run):
         (rng.standard_normal((i, o)).astype(np.float32), np.zeros(
             o, np.float32)) for i, o in zip(run.sizes, run.sizes[1:])])
     before_training(kind, args)
-    run.n = args.limit
+    run.n = args.examples
     x, y = np.zeros((run.n, 1)), np.zeros((run.n, 1))
     run.sets = dict.fromkeys(("train", "val", "test"), (x, y))
-    run.record["dataset"] = {"name": args.dataset, "sha256": "",
+    run.record["dataset"] = {"name": args.dataset, "sha256": ["0" * 64],
                              "sizes": {"train": run.n, "val": 1, "test": 1}}
     run.timing.update(data_s=0.0, to_device_s=0.0)
     run.compile(lambda *arguments: None, None)
@@ -138,4 +136,4 @@ def train(args, run):
 
 
 if __name__ == "__main__":
-    contender.main(train, __file__, "twig", default_mode="eager")
+    contender.main(train, __file__, "twig", default_rung="eager")
