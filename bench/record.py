@@ -6,6 +6,7 @@ the target, flushed to the disk, then renamed) and nothing is believed when it
 is read back: size, syntax, types and ranges are checked.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -32,9 +33,15 @@ OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
 # ----------------------------------------------------------------- writing
 
 def write_atomic(path, content):
-    """As data.write_atomic, of text or bytes."""
+    """As data.write_atomic, of text or bytes; the name is flushed, too."""
     data.write_atomic(path, content.encode("utf-8") if isinstance(
         content, str) else content)
+    with contextlib.suppress(OSError):
+        folder = os.open(Path(path).parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def make_folder(path):

@@ -368,7 +368,7 @@ def test_an_unfair_comparison_prints_no_ratio_and_draws_no_figure(tmp_path):
     recipe = tmp_path / "unfair.toml"
     recipe.write_text(
         'title = "unfair"\npoints = ["jax:step", "torch:eager"]\n'
-        f'dataset = "{DATASET}"\nlimit = 640\nbatch_sizes = [64]\n'
+        f'dataset = "{DATASET}"\nexamples = 640\nbatch_sizes = [64]\n'
         'seeds = [0]\nepochs = 2\n[jax]\noptimizer = "sgd"\nlr = 0.01\n')
     done = call(ROOT / "compare.py", "--recipe", recipe, "--data-dir", FOLDER,
                 "--out", tmp_path / "out")

@@ -19,10 +19,10 @@ WEAK = {"md5", "sha1", "new", "crc32", "adler32"}
 # A switch would have a name of this kind.
 SWITCH = ("verif", "check", "insecure", "trust", "unsafe", "skip", "force",
           "no_hash", "no-hash", "ignore")
-VARIABLES = {"MLP_DATA_DIR", "MLP_DEBUG", "MLP_NONCE", "MPLBACKEND", "CXX",
+VARIABLES = {"MLP_DATA_DIR", "MLP_DEBUG", "MPLBACKEND",
              "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR",
              "JAX_PLATFORMS", "NO_COLOR", "XLA_FLAGS",
-             "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CC"}
+             "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
 TEACHING = "assert 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 == 235146"
 
 
@@ -138,19 +138,27 @@ def test_the_scan_sees_what_it_looks_for(text):
 @pytest.mark.fault("X6")
 def test_verification_has_no_way_around():
     """In data.py every path to an array leads through unpack, and in unpack
-    every path to the end leads through the SHA-256 of the unpacked bytes."""
+    every path to the end leads past the SHA-256 of the unpacked bytes."""
     tree = ast.parse((ROOT / "data.py").read_text("utf-8"))
     functions = {node.name: node for node in tree.body
                  if isinstance(node, ast.FunctionDef)}
     returns = [node for node in ast.walk(functions["unpack"])
                if isinstance(node, ast.Return)]
-    last, check = functions["unpack"].body[-1], functions["unpack"].body[-2]
+    *_, check, last = functions["unpack"].body
     assert returns == [last]
-    assert ast.unparse(check) == "_check_sha256(raw, file.raw_sha256)"
-    for name in ("read_cached", "obtain", "load"):
-        for node in ast.walk(functions[name]):
-            assert not (isinstance(node, ast.Call)
-                        and "decompress" in dotted(node.func)), name
-    assert "unpack(packed, file)" in ast.unparse(functions["read_cached"])
-    assert "raws[name] = unpack(packed, file)" in ast.unparse(
-        functions["obtain"])
+    assert ast.unparse(check.test) == (
+        "(got := hashlib.sha256(raw).hexdigest()) != sha256")
+    assert isinstance(check.body[0], ast.Raise)
+    for name, function in functions.items():
+        calls = [dotted(node.func) for node in ast.walk(function)
+                 if isinstance(node, ast.Call)]
+        assert name == "unpack" or not any("decompress" in c for c in calls)
+        assert (name == "load") == ("parse_idx" in calls), name
+    # What load() parses comes from one of two, and both unpack.
+    for name in ("read_cached", "fetch"):
+        assert "unpack(" in ast.unparse(functions[name])
+    made = {ast.unparse(node.value) for node in ast.walk(functions["load"])
+            if isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "raw"}
+    assert {text.partition("(")[0] for text in made} == {"read_cached",
+                                                         "fetch"}
