@@ -42,9 +42,9 @@ LISTED = {
     "build": "args state images labels order lrs timing",
     "train_epoch": "program args state images labels order lrs",
     "evaluate": "state x y", "fence": "values", "to_host": "values",
-    "main": "argv"}
+    "load_weights": "args sets record", "main": "argv"}
 # And what else of a lesson module the lab and the recipes may read.
-OPEN = {*LISTED, "forward", "MLP", "UPDATES", "RUNGS", "jax", "torch",
+OPEN = {*LISTED, "forward", "MLP", "UPDATES", "RUNGS", "RUNG", "jax", "torch",
         "objective", "train", "__file__", "__name__", "__dict__"}
 
 # Lines of sections 2 and 9 that may differ: JAX's, PyTorch's.

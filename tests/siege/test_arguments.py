@@ -184,7 +184,7 @@ def test_the_programs_themselves_refuse_and_make_nothing(
     (["--batch-size", "50001"], "--batch-size"),
     (["--split", "pooled", "--batch-size", "56001"], "--batch-size"),
     (["--split", "pooled", "--examples", "56001"], "--examples"),
-    (["--rung", "epoch", "--feed", "host"], "--feed")])
+    (["--rung", "turbo", "--feed", "host"], "--rung")])
 def test_values_that_clash(tmp_path, monkeypatch, capsys, argv, option):
     monkeypatch.chdir(tmp_path)
     for program in ("mlp_jax.py", "stub.py"):
