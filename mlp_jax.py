@@ -10,18 +10,20 @@ Adam), seen on two cores of an AMD EPYC with jax 0.10.2, seeds 0 to 2:
 test accuracy 97.7 % with a standard deviation of 0.2 percentage points;
 0.6 s of compiling, then 0.6 s an epoch (0.5 s with --rung epoch).
 
-How to read: from top to bottom, or beside mlp_torch.py, section by section.
-What one framework does not need is said there in one line. Shapes: B examples
-make a batch, S batches an epoch; a set has N examples.
+How to read: from top to bottom, or beside mlp_torch.py, section by section. If
+only one of the two needs something, the other says so in one line. A rung is
+how much is compiled together. Shapes: B examples make a batch, S batches an
+epoch; a set has N examples.
 
 The lesson in one sentence: you write pure functions, and JAX transforms
-them (grad differentiates, jit compiles, scan loops), so nothing here is
-ever changed in place and everything a function needs is an argument.
+them (grad differentiates, jit compiles with XLA, scan loops), so they change
+no array in place, and everything that they need is an argument.
 """
 
 # ---------------------------------------------------------------- 1. Setup
-# data.Fault(code, text) ends the program with one line on stderr. Codes: 2 a
-# flag, 3 data, 4 framework, device or compiler, 5 a file, 6 training diverged.
+# data.end(code, text) ends the program with one line on stderr, and data.Fault
+# is the same as an exception. Codes: 2 a flag, 3 data, 4 framework, device or
+# compiler, 5 a file, 6 training diverged.
 
 import argparse
 import hashlib
@@ -51,8 +53,8 @@ except BaseException as error:  # missing, broken, or Ctrl-C
                 f"it with: {sys.executable} -m pip install jax")
 IMPORTED = clock()
 
-# Every compilation announces itself. Counting them shows that none happens
-# inside a steady epoch: a recompilation costs more than an epoch.
+# JAX announces every compilation. They are counted, because one inside an
+# epoch can take longer than the epoch. The record has the counts.
 EVENTS = []
 jax.monitoring.register_event_duration_secs_listener(
     lambda event, *_, **__: EVENTS.append(event))
@@ -75,8 +77,8 @@ def setup(args):
     jax.config.update("jax_enable_x64", args.precision == "fp64")
     # float32 is not the same thing on both sides. On recent NVIDIA GPUs JAX
     # by default multiplies float32 matrices in TF32 (10 bits of mantissa in
-    # place of 23, up to 8 times faster); PyTorch does not. Unless both are
-    # told, the comparison is one of precisions.
+    # place of 23, up to 8 times faster); PyTorch does not. Unless you set it
+    # in both, you compare precisions.
     jax.config.update("jax_default_matmul_precision", "tensorfloat32"
                       if args.precision == "tf32" else "highest")
     try:
@@ -157,7 +159,8 @@ def parse_flags(argv=None):
     for name in (args.json, args.save):  # say it now, not after training
         if name not in (None, "-") and (os.path.isdir(name or ".") or not
                 os.access(os.path.dirname(os.path.abspath(name)), os.W_OK)):
-            data.end(5, f"cannot write: {name!r}: a folder, or in none")
+            data.end(5, f"cannot write: {name!r}: it is a folder, or its "
+                        "folder is missing or not writable")
     args.dtype = np.float64 if args.precision == "fp64" else np.float32
     return args
 
@@ -192,20 +195,20 @@ def init_state(weights, args):
     params = jax.device_put(weights)
     if args.optimizer == "sgd":
         return params, ()
-    # Two calls: m and v must be different buffers, because the step below
-    # gives its inputs away, and a buffer can be given away only once.
+    # Two calls, not m = v = ...: they must not share memory, because the step
+    # gives its inputs away (donates them, section 7), each of them once.
     m = jax.tree.map(jnp.zeros_like, params)
     v = jax.tree.map(jnp.zeros_like, params)
-    # t counts steps. A plain 0 would do, too: to jit a number is an array of
-    # no dimensions, and counting does not compile anything again.
+    # t counts steps. A plain 0 would do, too: jax.jit takes a Python number
+    # for an array without dimensions, and no count compiles anything again.
     return params, (m, v, jnp.zeros((), params[0][0].dtype))
 
 
 # ---------------------------------------------------------------- 4. Model
 # The weights are an argument, like the images: what is an argument can be
 # differentiated, and a function without hidden state can be compiled.
-# Written for a batch. Written for one image, `jax.vmap(forward, (None, 0))`
-# would add the batch axis and compute the same (a test shows it).
+# It is written for a batch. If it were written for one image, `jax.vmap(
+# forward, (None, 0))` would add the batch axis (a test shows it).
 
 def forward(params, x):
     """params, x (B, 784) -> logits (B, 10)"""
@@ -247,14 +250,15 @@ def train_step(update, state, x, y, lr):
     """(params, opt), x (B, 784), y (B, 10), lr -> new state, metrics (2,)"""
     params, opt = state
     # value_and_grad turns the objective into a function that returns its
-    # value and its derivative by the first argument, here every weight; x
-    # is another argument, so no time goes into its (useless) gradient.
+    # value and its derivative with respect to the first argument, here all
+    # weights; x is another argument, so no time goes into its gradient.
+    # has_aux: the objective returns something beside the loss, the logits.
     (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(
         params, x, y)
     state = update(params, grads, opt, lr)
     # The loss stays an array on the device. float(loss) would make the
-    # host wait for every step; under jit, where it has no value yet, it
-    # raises.
+    # host wait for every step; under jit, where the loss has no value yet,
+    # it is an error.
     return state, jnp.stack([loss, accuracy(logits, y)])
 
 
@@ -285,12 +289,13 @@ UPDATES = {"sgd": sgd, "adam": adam}
 # ------------------------------------------------------------ 7. One epoch
 # Three rungs, the same train_step in each; what changes is how much of the
 # work JAX may see at once.
-#   eager  every operation is dispatched by Python, one by one
+#   eager  Python starts every operation, one by one; JAX compiles each kind
+#          of operation when it is first met
 #   step   jit traces the step once and XLA compiles it, fused, into one
 #          program: one call from Python per batch
 #   epoch  scan puts the loop itself into the program: one call per epoch
 # PyTorch has one more, which compiles the model alone. Nobody does that in
-# JAX: to jit the whole step is as easy.
+# JAX, because it is as easy to jit the whole step.
 
 def gather_step(step, state, images, labels, idx, lr):
     """As step, but cuts the batch idx (B,) out of the data (N, ...) itself"""
@@ -301,6 +306,8 @@ def gather_step(step, state, images, labels, idx, lr):
 
 def scan_epoch(step, state, images, labels, order, lrs):
     """state, data (N, ...), order (S, B), lrs (S,) -> state, metrics (S, 2)"""
+    # scan calls body with the state and one row of each array, and stacks
+    # what body returns second.
     def body(state, batch):
         return gather_step(step, state, images, labels, *batch)
     return jax.lax.scan(body, state, (order, lrs))
@@ -325,12 +332,13 @@ def build(args, state, images, labels, order, lrs, timing):
         function = partial(scan_epoch, step)
         example = images, labels, order, lrs
     # Donating the state (argument 0) lets XLA write the new weights over
-    # the old ones; the old arrays are gone, and reading one raises.
+    # the old ones. The old arrays are then invalid: reading one is an error.
     program = jax.jit(function, donate_argnums=0)
-    # `return program` would be enough: its first call does all that follows.
-    # Here it is done by hand, only to time each part and before any step.
+    # `return program` would be enough: its first call does all that follows,
+    # and the later ones find it done. By hand, only to time the parts:
     begin = clock()
-    traced = program.trace(state, *example)  # Python runs once, on shapes
+    # Python runs the function once, on shapes and types without values.
+    traced = program.trace(state, *example)
     middle = clock()
     lowered = traced.lower()  # to StableHLO, the language that XLA reads
     timing.update(trace_s=middle - begin, lower_s=clock() - middle)
@@ -338,7 +346,8 @@ def build(args, state, images, labels, order, lrs, timing):
 
 
 def train_epoch(program, args, state, images, labels, order, lrs):
-    """state, data (N, ...), order (S, B), lrs (S,) -> state, metrics (S, 2)"""
+    """state, data (N, ...), order (S, B), lrs (S,) -> state, metrics (S, 2)
+    or a list of S times (2,)"""
     if args.rung == "epoch":
         return program(state, images, labels, order, lrs)
     metrics = []
@@ -452,7 +461,7 @@ def compile_ahead(args, state, images, labels, record):
     program = build(args, state, images, labels, order,
                     rates(args, 0, len(order)), record["timing"])
     fence(state)
-    if args.rung != "eager":  # which compiles nothing ahead
+    if args.rung != "eager":  # of which nothing is compiled ahead
         record["timing"]["compile_s"] = clock() - start
     record["compilations"].append(compilations() - before)
     return program
@@ -464,16 +473,17 @@ def train(args, program, state, sets, record):
     for epoch in range(args.epochs):
         before, start = compilations(), clock()
         # ------------------------------------------------- the clock runs
+        # All indices, shuffled anew, in S rows of B; the rest is left out.
         order = data.batch_order(len(sets["train"][0]), args.batch_size,
                                  args.seed, epoch)
         drawn = clock()
         state, metrics = train_epoch(program, args, state, *sets["train"],
                                      order, rates(args, epoch, len(order)))
         fence((state, metrics))
-        # ----------------------------------------------- the clock stands
+        # ---------------------------------------------- the clock stopped
         end = clock()
         curve = to_host(metrics)
-        # After a fence that waits, reading takes next to no time.
+        # Reading takes next to no time, unless the fence did not wait.
         timing["read_s"].append(clock() - end)
         timing["epoch_s"].append(end - start)
         timing["order_s"].append(drawn - start)
@@ -492,7 +502,8 @@ def log_epoch(args, state, sets, record, curve, start, end):
     record["timing"]["evaluate_s"] += clock() - begin
     mean = curve.mean(axis=0, dtype=np.float64).tolist()
     if not np.isfinite([*mean, *val, *test]).all():
-        # No metric is kept: the argmax of NaN is class 0, "right" in 9.8 %.
+        # No metric is kept: the argmax of NaN is class 0, which would count
+        # as right for 9.8 % of the images.
         record.update(status="diverged", epochs=[], steps={})
         write_record(args, record)
         raise data.Fault(6, f"training diverged: a loss of epoch {epoch} is "

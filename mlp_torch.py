@@ -10,9 +10,10 @@ Adam), seen on two cores of an AMD EPYC with torch 2.13.0, seeds 0 to 2:
 test accuracy 97.7 % with a standard deviation of 0.3 percentage points;
 1.0 s an epoch (with --rung step 0.7 s, after 22 s of compiling).
 
-How to read: from top to bottom, or beside mlp_jax.py, section by section.
-What one framework does not need is said there in one line. Shapes: B examples
-make a batch, S batches an epoch; a set has N examples.
+How to read: from top to bottom, or beside mlp_jax.py, section by section. If
+only one of the two needs something, the other says so in one line. A rung is
+how much is compiled together. Shapes: B examples make a batch, S batches an
+epoch; a set has N examples.
 
 The lesson in one sentence: you run operations on objects, and PyTorch
 records them (autograd plays the record backwards, compile turns it into
@@ -20,8 +21,9 @@ a program), so most things here are changed in place, where they are.
 """
 
 # ---------------------------------------------------------------- 1. Setup
-# data.Fault(code, text) ends the program with one line on stderr. Codes: 2 a
-# flag, 3 data, 4 framework, device or compiler, 5 a file, 6 training diverged.
+# data.end(code, text) ends the program with one line on stderr, and data.Fault
+# is the same as an exception. Codes: 2 a flag, 3 data, 4 framework, device or
+# compiler, 5 a file, 6 training diverged.
 
 import argparse
 import hashlib
@@ -55,7 +57,7 @@ IMPORTED = clock()
 
 def compilations():
     """Number of programs compiled so far; torch.compile counts them"""
-    # A recompilation costs more than an epoch: none may be inside one.
+    # One inside an epoch can take longer than the epoch: the record counts.
     return torch._dynamo.utils.counters["stats"]["unique_graphs"]
 
 
@@ -64,7 +66,7 @@ def setup(args):
     # float32 is not the same thing on both sides. PyTorch multiplies float32
     # matrices in float32 unless told otherwise; JAX on recent NVIDIA GPUs
     # uses TF32 (10 bits of mantissa in place of 23, up to 8 times faster).
-    # Unless both are told, the comparison is one of precisions.
+    # Unless you set it in both, you compare precisions.
     torch.set_float32_matmul_precision(
         "high" if args.precision == "tf32" else "highest")
     # XLA on a CPU takes numbers below 1.2e-38 for zero; PyTorch computes
@@ -158,7 +160,8 @@ def parse_flags(argv=None):
     for name in (args.json, args.save):  # say it now, not after training
         if name not in (None, "-") and (os.path.isdir(name or ".") or not
                 os.access(os.path.dirname(os.path.abspath(name)), os.W_OK)):
-            data.end(5, f"cannot write: {name!r}: a folder, or in none")
+            data.end(5, f"cannot write: {name!r}: it is a folder, or its "
+                        "folder is missing or not writable")
     args.dtype = np.float64 if args.precision == "fp64" else np.float32
     return args
 
@@ -218,7 +221,7 @@ def init_state(weights, args):
     m = {name: torch.zeros_like(p) for name, p in params.items()}
     v = {name: torch.zeros_like(p) for name, p in params.items()}
     # t counts steps. A plain 0 would not do: to torch.compile a Python
-    # number is part of the program, and the next one compiles it again.
+    # number is part of the program, and each new value compiles it again.
     return model, params, (m, v, leaves[0].new_zeros((), device=args.device))
 
 
@@ -226,14 +229,14 @@ class MLP(nn.Module):
     """sizes [784, 256, 128, 10] -> the network; init_params draws weights"""
 
     def __init__(self, sizes):
-        super().__init__()  # without it, assigning a layer raises
+        super().__init__()  # without it, assigning a layer is an error
         self.layers = nn.ModuleList(
             nn.Linear(i, o) for i, o in zip(sizes, sizes[1:]))
 
     # ------------------------------------------------------------ 4. Model
     # The weights are in self. While this runs, autograd records every
     # operation on a tape; the tape is what backward() walks back.
-    # Written for a batch, as in JAX; PyTorch's vmap is torch.func.vmap.
+    # Its layers take a batch as it is; PyTorch's vmap is torch.func.vmap.
 
     def forward(self, x):
         """x (B, 784) -> logits (B, 10)"""
@@ -270,17 +273,18 @@ def objective(params, model, x, y):
 
 # ------------------------------------------------------------- 6. One step
 # The textbook step changes the weights where they are and returns nothing
-# new. In a compiled function backward() and optimizer.step() are, unless
-# told otherwise, where the program breaks into pieces (PyTorch documents a
-# recipe for the optimizer). So the rung that compiles the whole step writes
-# it as a function, as JAX does.
+# new. torch.compile by default splits a function at backward() and at
+# optimizer.step(): it then compiles only the parts between them. (PyTorch's
+# documentation has a recipe for the optimizer.) So the rung that compiles the
+# whole step as one writes it as a function of its weights, as JAX does.
 
 def train_step(forward, state, x, y, lr):
-    """(.., optimizer), x (B, 784), y (B, 10), lr -> state, metrics (2,)"""
+    """(model, params, optimizer), x (B, 784), y (B, 10), lr -> the same
+    state, changed, and metrics (2,)"""
     optimizer = state[2]
     optimizer.param_groups[0]["lr"] = lr
     # backward() adds to .grad: without zero_grad the step would follow the
-    # sum of all gradients so far. x does not require a gradient: none made.
+    # sum of all gradients so far. x is no parameter and gets no gradient.
     optimizer.zero_grad()
     logits = forward(x)
     loss = loss_fn(logits, y)
@@ -302,8 +306,9 @@ def pure_step(update, state, x, y, lr):
     return (model, params, opt), torch.stack([loss, accuracy(logits, y)])
 
 
-# New tensors are returned. Written in place (p.add_(g, alpha=-lr)), the
-# compiled step reached NaN in eight steps on a CPU: Inductor 2.13 fuses the
+# New tensors are returned: a pure step can be called for nothing (section 7).
+# And written in place (p.add_(g, alpha=-lr)) the compiled step reached NaN in
+# eight steps on a CPU: Inductor, the compiler of torch 2.13, fuses the
 # addition into a matrix product and loses alpha.
 
 def sgd(params, grads, opt, lr):
@@ -366,15 +371,15 @@ def batches(args, images, labels, order):
 
 def build(args, state, images, labels, order, lrs, timing):
     """flags, the arguments of an epoch -> what train_epoch calls"""
-    # fullgraph: an operation that cannot be compiled is an error, not a
-    # silent piece of eager. dynamic=False: one program for these shapes.
+    # fullgraph: what cannot be compiled is an error, and is not silently left
+    # to Python. dynamic=False: one program for these shapes alone.
     compiled = partial(torch.compile, fullgraph=True, dynamic=False)
     forward = compiled(state[0]) if args.rung == "model" else state[0]
     step = (partial(train_step, forward) if args.rung in ("eager", "model")
             else partial(pure_step, UPDATES[args.optimizer]))
     program = step if args.feed == "host" else partial(gather_step, step)
-    # The first call compiles, all in one (JAX shows three parts): here, and
-    # not inside the clock. It must leave the state as it was.
+    # The first call compiles, and later ones find it done. So it is made here
+    # and not inside the clock, and must leave the state as it was.
     batch = next(batches(args, images, labels, order))
     try:
         if args.rung == "model":
@@ -384,9 +389,10 @@ def build(args, state, images, labels, order, lrs, timing):
             state[0].zero_grad()
         if args.rung == "step":
             program = compiled(program)
-            # The step is pure: its result is thrown away. Not with the first
-            # rate: that lies at a multiple of 16 bytes in memory, and a
-            # program made for such would copy nearly every later one.
+            # The step is pure: its result is thrown away. With the second
+            # rate, because the compiler takes the address of its example for
+            # typical. The first rate begins a block of memory, at a multiple
+            # of 16 bytes; nearly all others do not, and would be copied.
             program(state, *batch,
                     torch.from_numpy(lrs).to(args.device)[1 % len(lrs)])
     except torch._dynamo.exc.BackendCompilerFailed as error:
@@ -514,7 +520,7 @@ def compile_ahead(args, state, images, labels, record):
     program = build(args, state, images, labels, order,
                     rates(args, 0, len(order)), record["timing"])
     fence(state)
-    if args.rung != "eager":  # which compiles nothing ahead
+    if args.rung != "eager":  # of which nothing is compiled ahead
         record["timing"]["compile_s"] = clock() - start
     record["compilations"].append(compilations() - before)
     return program
@@ -526,16 +532,17 @@ def train(args, program, state, sets, record):
     for epoch in range(args.epochs):
         before, start = compilations(), clock()
         # ------------------------------------------------- the clock runs
+        # All indices, shuffled anew, in S rows of B; the rest is left out.
         order = data.batch_order(len(sets["train"][0]), args.batch_size,
                                  args.seed, epoch)
         drawn = clock()
         state, metrics = train_epoch(program, args, state, *sets["train"],
                                      order, rates(args, epoch, len(order)))
         fence((state, metrics))
-        # ----------------------------------------------- the clock stands
+        # ---------------------------------------------- the clock stopped
         end = clock()
         curve = to_host(metrics)
-        # After a fence that waits, reading takes next to no time.
+        # Reading takes next to no time, unless the fence did not wait.
         timing["read_s"].append(clock() - end)
         timing["epoch_s"].append(end - start)
         timing["order_s"].append(drawn - start)
@@ -554,7 +561,8 @@ def log_epoch(args, state, sets, record, curve, start, end):
     record["timing"]["evaluate_s"] += clock() - begin
     mean = curve.mean(axis=0, dtype=np.float64).tolist()
     if not np.isfinite([*mean, *val, *test]).all():
-        # No metric is kept: the argmax of NaN is class 0, "right" in 9.8 %.
+        # No metric is kept: the argmax of NaN is class 0, which would count
+        # as right for 9.8 % of the images.
         record.update(status="diverged", epochs=[], steps={})
         write_record(args, record)
         raise data.Fault(6, f"training diverged: a loss of epoch {epoch} is "

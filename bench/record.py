@@ -94,6 +94,8 @@ def complete(found, seen):
     A script states what only it knows. Sums and medians of that are made
     here, once for all programs.
     """
+    if not isinstance(found, dict):
+        _fail("record", type(found).__name__, "an object")
     try:
         timing, config = found["timing"], found["config"]
         found["environment"].update(seen["environment"])

@@ -68,7 +68,7 @@ def pause():
             time.sleep(600)
 if "MLP_NOTES" in os.environ:
     if "child.py" in sys.argv[0] and any("--json=" in a for a in sys.argv):
-        note("started", sys.argv[3:])
+        note("started", sys.argv[4:])
 """
 
 
@@ -79,7 +79,7 @@ class Havoc:
         self.kind, self.flags = kind, SWEEP[kind]
         self.random, self.folder = random.Random(seed), tmp_path
         self.plain, self.figures = tmp_path / "plain", tmp_path / "figures"
-        for folder, text in ((self.plain, runs.NO_FIGURES + runs.NO_DIGITS),
+        for folder, text in ((self.plain, runs.NO_FIGURES),
                              (self.figures, "import os, sys\n")):
             folder.mkdir()
             (folder / "sitecustomize.py").write_text(text + PAUSES + WRITES)

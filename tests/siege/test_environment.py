@@ -161,7 +161,7 @@ def test_a_run_sees_the_variables_of_the_user(tmp_path):
     mine = {"XLA_FLAGS": "--xla_dump_to=x", "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2", "PATH": os.environ["PATH"] + ":/odd"}
     done = subprocess.run(
-        [sys.executable, launch.CHILD, str(os.getpid()), "all", str(script)],
+        [sys.executable, launch.CHILD, str(os.getpid()), "all", "-", str(script)],
         capture_output=True, text=True, env={**os.environ, **mine})
     assert done.returncode == 3
     assert json.loads(done.stdout).items() >= mine.items()
@@ -194,8 +194,8 @@ def test_a_compile_cache_of_the_user_is_said_to_be_warm(tmp_path):
     cache.mkdir()
     for variable, package in (("JAX_COMPILATION_CACHE_DIR", "jax"),
                               ("TORCHINDUCTOR_CACHE_DIR", "torch")):
-        code = ("from bench import environment; print(environment."
-                f"cache_state({package!r}))")
+        code = ("import os; from bench import environment; print("
+                f"environment.cache_states(os.environ)[{package!r}])")
         for wanted in ("cold", "warm"):
             said = call("-c", code, env={variable: str(cache)}).stdout.strip()
             assert said == wanted, package
