@@ -39,13 +39,13 @@ LIMIT = limit waterfall steps target_64 target_256 target_1024
 
 .PHONY: all quick certify audit limit aa report test siege book diff clean help
 
-all: $(READY)  ## fetch MNIST, prove parity, compare (36 runs, 15 min), draw
+all: $(READY)  ## fetch MNIST, prove parity, compare (45 runs, 25 min), draw
 	$(PY) compare.py $(ALL)
 
 quick: $(READY)  ## the same in two minutes: 6 runs of two epochs
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
-certify: $(READY)  ## prove that every rung and feed computes the same (5 min)
+certify: $(READY)  ## prove that every rung and feed computes the same (15 min)
 	$(PY) compare.py --dataset auto --only certify $(ARGS)
 
 audit: $(READY)  ## is the comparison in results/ fair? a verdict per rule

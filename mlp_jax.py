@@ -159,8 +159,7 @@ def parse_flags(argv=None):
     for name in (args.json, args.save):  # say it now, not after training
         if name not in (None, "-") and (os.path.isdir(name or ".") or not
                 os.access(os.path.dirname(os.path.abspath(name)), os.W_OK)):
-            data.end(5, f"cannot write: {name!r}: it is a folder, or its "
-                        "folder is missing or not writable")
+            data.end(5, f"cannot write: {name!r}: no folder for such a file")
     args.dtype = np.float64 if args.precision == "fp64" else np.float32
     return args
 
