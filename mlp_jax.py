@@ -48,7 +48,9 @@ try:
     import jax
     import jax.numpy as jnp
     import jaxlib
-except BaseException as error:  # missing, broken, or Ctrl-C
+except KeyboardInterrupt:
+    data.end(130, "stopped")
+except (Exception, SystemExit) as error:  # missing, or a library below it
     data.end(4, f"cannot import jax: {type(error).__name__}: {error}. Install "
                 f"it with: {sys.executable} -m pip install jax")
 IMPORTED = clock()

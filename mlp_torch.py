@@ -49,7 +49,9 @@ try:
     import torch.nn as nn
     import torch.nn.functional as F
     from torch.utils.data import DataLoader, TensorDataset
-except BaseException as error:  # missing, broken, or Ctrl-C
+except KeyboardInterrupt:
+    data.end(130, "stopped")
+except (Exception, SystemExit) as error:  # missing, or a library below it
     data.end(4, f"cannot import torch: {type(error).__name__}: {error}. "
                 f"Install it with: {sys.executable} -m pip install torch")
 IMPORTED = clock()

@@ -1,7 +1,7 @@
 """What the programs of a comparison compute: the children's half of the
 parity certificate (bench/certificate.py is the other).
 
-    python bench/certify.py JOBS.json           all of them, two at once
+    python bench/certify.py JOBS.json           all of them, two at a time
     python bench/certify.py functions JOB.json  what a script's functions give
 
 JOBS is a list of {"run": [script, flag, …], "out": path}: the program itself
@@ -17,12 +17,14 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 
 import data
-from bench import cli, lesson
+from bench import cli, environment, lesson
 from bench.weights import read_weights
 
 HERE = Path(__file__).resolve()
@@ -67,20 +69,32 @@ def names_used(module, function):
     return seen
 
 
-def run(job):
-    """One job in a process of its own; a reason in OUT.txt if it fails."""
-    out = job["out"]
+def halves():
+    """The cores of this process in two parts, as child.py wants them. Two
+    programs that each have a thread for every core wait for each other: an
+    epoch of PyTorch took ten times as long."""
+    cpus = list(map(str, environment.affinity() or []))
+    middle = len(cpus) // 2
+    return [",".join(part) if middle else "all"
+            for part in (cpus[:middle], cpus[middle:])]
+
+
+def run(job, places):
+    """One job in a process of its own, on the cores of one of the places; a
+    reason in OUT.txt if it fails."""
+    out, place = job["out"], places.get()
     if "functions" in job:
         Path(out + ".job").write_text(json.dumps(job), "utf-8")
         command = [HERE, "functions", out + ".job"]
     else:
         command = [*job["run"], f"--json={out}.json", f"--save={out}.npz"]
     done = subprocess.run(
-        [sys.executable, HERE.with_name("child.py"), str(os.getpid()), "all",
+        [sys.executable, HERE.with_name("child.py"), str(os.getpid()), place,
          "-", *command], stdin=subprocess.DEVNULL, capture_output=True,
         text=True, errors="replace",
         # JAX takes most of a GPU's memory unless told; two processes run.
         env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
+    places.put(place)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [
             f"exit {done.returncode}"])[-1]
@@ -97,8 +111,12 @@ def main():
             logits_and_gradients(job["functions"], job["flags"],
                                  job["batch_sizes"], job["out"])
         return cli.OK
+    places = Queue()
+    for place in halves():
+        places.put(place)
     with ThreadPoolExecutor(2) as pool:  # nothing is timed here
-        list(pool.map(run, json.loads(Path(what).read_text("utf-8"))))
+        list(pool.map(partial(run, places=places),
+                      json.loads(Path(what).read_text("utf-8"))))
     return cli.OK
 
 

@@ -296,6 +296,6 @@ def test_an_answer_is_bounded_in_memory(server, mode):
             "try: found = data.download(sys.argv[1], 47040016, 30)\n"
             "except Exception: found = b''\n"
             "raise SystemExit(7 if len(found) in (0, 47040016) else 1)")
-    exit_code, peak = peak_kib("-c", code, f"{server.url}/{mode}/f")
+    exit_code, peak = peak_kib(code, f"{server.url}/{mode}/f")
     assert exit_code == 7 and peak < 300 * 1024
     assert server.sent < 100 * 2**20
