@@ -186,6 +186,23 @@ def test_tf32_called_float32_is_named_at_any_batch_size(tmp_path):
     assert ": logits differs" in certificate.explain(judged[0])
 
 
+@pytest.mark.parametrize("step, gap, proved", [
+    (38, 1e-3, True), (5, 1e-3, False), (5, 1e-6, True), (60, 0.05, False)])
+def test_float32_losses_may_part_late_and_never_early(step, gap, proved):
+    """One activation that rounding moves across zero is honest; a difference
+    in the first steps is not rounding."""
+    trace = {"loss": np.ones(100), "accuracy": np.ones(100),
+             "evaluation": np.ones((1, 4)), "w0": np.ones(3)}
+    other = {**trace, "loss": trace["loss"].copy()}
+    other["loss"][step:] += gap
+    rows = [dict(zip(certificate.KEY, (*point, "sgd", 0.1, "fp32", 64)),
+                 epochs=1, steps=100) for point in (
+        Point("jax", "step", "device"), Point(*certificate.REFERENCE))]
+    found = dict(zip(map(certificate.key, rows), (other, trace)))
+    judged = [certificate._judge(row, rows, found) for row in rows]
+    assert [row["proved"] for row in judged] == [proved, True]
+
+
 def test_feeds_and_rungs_meet_the_same_rates():
     """Whoever is compared runs the same epochs: a falling rate that is
     stretched over another number of steps would be another computation."""
