@@ -159,7 +159,8 @@ def parse_flags(argv=None):
         parser.error(f"argument --batch-size: {args.batch_size} is more than "
                      f"the {args.examples or most} training examples")
     for name in (args.json, args.save):  # say it now, not after training
-        if name not in (None, "-") and (os.path.isdir(name or ".") or not
+        if name not in (None, "-") and (
+                os.path.exists(name or ".") and not os.path.isfile(name) or not
                 os.access(os.path.dirname(os.path.abspath(name)), os.W_OK)):
             data.end(5, f"cannot write: {name!r}: no folder for such a file")
     args.dtype = np.float64 if args.precision == "fp64" else np.float32
@@ -435,9 +436,12 @@ def load_weights(args, sets, record):
     if args.init is not None:
         try:
             with np.load(args.init, allow_pickle=False) as file:
-                arrays = iter(file.values())  # in the order of save_weights
-                weights = [(next(arrays).reshape(w.shape),
-                            next(arrays).reshape(b.shape)) for w, b in weights]
+                arrays = list(file.values())  # in the order of save_weights
+            if [a.shape for a in arrays] != [a.shape for w in weights
+                                             for a in w] or not all(
+                    np.isfinite(a).all() for a in arrays):
+                raise ValueError(f"not finite, or no network {sizes}")
+            weights = list(zip(arrays[::2], arrays[1::2]))
         except Exception as error:  # a file can be wrong in many ways
             data.end(2, f"argument --init: {args.init!r}: {error}")
     flat = [np.float32(array) for pair in weights for array in pair]

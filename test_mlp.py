@@ -117,15 +117,19 @@ def test_weights_follow_the_seed():
         made = module.init_params(seed, SIZES)
         made = jax.device_get(made) if module is mlp_jax else \
             mlp_torch.pairs(made.parameters())
-        return np.concatenate([w.ravel() for w, _ in made])
+        return [w.ravel() / np.sqrt(2 / len(w)) for w, _ in made]
 
     for module in (mlp_jax, mlp_torch):
         torch.rand(1)  # a draw from the global generator changes nothing
-        first, again = drawn(module, 0), drawn(module, 0)
-        assert np.array_equal(first, again)
-        assert not np.isclose(first, drawn(module, 1)).all()
-        # and no layer repeats the numbers of the layer before
-        assert len(np.unique(first)) > 0.9 * len(first)
+        layers = drawn(module, 0)
+        for one, again, other in zip(layers, drawn(module, 0),
+                                     drawn(module, 1), strict=True):
+            assert np.array_equal(one, again)
+            assert not np.isclose(one, other).all()
+        # and no layer begins with the numbers of another one
+        for one, other in zip(layers, layers[1:] + layers[:1]):
+            size = min(one.size, other.size)
+            assert not np.isclose(one[:size], other[:size]).all()
 
 
 def test_logits_loss_and_every_gradient_agree():
@@ -374,6 +378,10 @@ def test_a_label_that_is_none_is_refused():
 def test_split_is_stratified_and_complete():
     assert data.split_sizes("mnist", "standard") == (50000, 10000, 10000)
     assert data.split_sizes("mnist", "pooled") == (56000, 7000, 7000)
+    # 4 of 8 zeros and 3 ones are 2.9 and 1.1: three and one
+    few = np.repeat([0, 1], [8, 3])
+    chosen, rest = data.stratified(few, 4, np.random.default_rng(0))
+    assert np.bincount(few[chosen]).tolist() == [3, 1] and len(rest) == 7
     # 700 pictures of 4 x 5 pixels in 7 classes of unlike size; the first
     # two pixels hold the number of the picture.
     number = np.arange(700)

@@ -36,7 +36,7 @@ def logits_and_gradients(script, flags, batch_sizes, out):
     if not lesson.is_lesson(module):  # only what it records can be compared
         np.savez(out + ".npz")
         return
-    if "evaluate" in names_used(module, "train_epoch"):
+    if "evaluate" in names_used(module, "train_epoch", "build"):
         raise RuntimeError("train_epoch calls evaluate: inside the clock")
     args = module.parse_flags(flags)
     module.setup(args)
@@ -55,9 +55,10 @@ def logits_and_gradients(script, flags, batch_sizes, out):
     np.savez(out + ".npz", **found)
 
 
-def names_used(module, function):
-    """Names that a function of a module, or one that it calls, looks up."""
-    seen, todo = set(), [function]
+def names_used(module, *functions):
+    """Names that functions of a module, or those they call, look up; build
+    among them, which says what train_epoch will call."""
+    seen, todo = set(), list(functions)
     while todo:
         code = getattr(getattr(module, todo.pop(), None), "__code__", None)
         codes = [code] if code else []
@@ -96,7 +97,7 @@ def run(job, places):
         env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
     places.put(place)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [
+        last = (cli.told(done.stderr.strip().splitlines()) or [
             f"exit {done.returncode}"])[-1]
         Path(out + ".txt").write_text(json.dumps(
             [done.returncode == cli.ENVIRONMENT, cli.clean(last, 300)]),

@@ -1,14 +1,16 @@
 """Start a script so that it cannot outlive whoever started it.
 
-    python bench/child.py PARENT CPUS PEAK SCRIPT [ARGUMENT ...]
+    python bench/child.py PARENT CPUS SEEN SCRIPT [ARGUMENT ...]
 
 PARENT is the process id to live with, CPUS a comma-separated list of cores or
-'all', PEAK a file for the peak memory of this process, or '-'. It stands
+'all', SEEN a file for what can only be seen from inside, or '-'. It stands
 between the grid and a script, so that the two scripts need not know that they
 are being compared. Imports nothing of the project.
 """
 
+import contextlib
 import ctypes
+import json
 import os
 import resource
 import runpy
@@ -18,6 +20,10 @@ import threading
 import time
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Variables that change results or timings, by the start of their names.
+TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
+           "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
+           "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
 
 
 def tie_to(parent):
@@ -38,7 +44,7 @@ def _watch(parent):
 
 
 def main():
-    parent, cpus, peak, script, *arguments = sys.argv[1:]
+    parent, cpus, seen, script, *arguments = sys.argv[1:]
     tie_to(int(parent))
     if cpus != "all":
         os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
@@ -51,16 +57,32 @@ def main():
     try:
         runpy.run_path(script, run_name="__main__")
     finally:
-        # From inside: wait4 would add the compilers that it has started.
-        if peak != "-":
-            write_peak(peak)
+        if seen != "-":
+            with contextlib.suppress(OSError), open(seen, "x") as file:
+                json.dump(look(), file)
 
 
-def write_peak(path):
-    """Largest resident size of this process so far, in bytes, as text."""
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with open(path, "x") as file:
-        file.write(str(kibibytes * (1 if sys.platform == "darwin" else 1024)))
+def look():
+    """Cores and variables as the script leaves them, and the peak memory:
+    wait4 would add the compilers that it has started."""
+    found = {"variables": telling(os.environ)}
+    if hasattr(os, "sched_getaffinity"):
+        found["affinity"] = sorted(os.sched_getaffinity(0))
+    try:
+        # Not ru_maxrss, which begins with the peak of who started this.
+        with open("/proc/self/status") as file:
+            found["host_peak_bytes"] = 1024 * next(
+                int(line.split()[1]) for line in file if "VmHWM" in line)
+    except (OSError, StopIteration):  # macOS counts in bytes
+        found["host_peak_bytes"] = resource.getrusage(
+            resource.RUSAGE_SELF).ru_maxrss
+    return found
+
+
+def telling(variables):
+    """Those that a reader of timings must know; no paths."""
+    return {name: value for name, value in sorted(variables.items())
+            if name.startswith(TELLING) and not name.endswith("_DIR")}
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ def clean(text, limit=2000):
     return "".join(c if c.isprintable() else " " for c in text)[:limit].strip()
 
 
+def told(lines):
+    """Lines of a program without what JAX writes below every traceback."""
+    return [line for line in lines if not line.startswith((
+        "-" * 20, "For simplicity, JAX has removed its internal frames"))]
+
+
 def warn(prog, text):
     """One line for people, on stderr, whatever the terminal can encode."""
     line = f"{prog}: {clean(text)}\n"

@@ -13,10 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Variables that change results or timings, by the start of their names.
-TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
-           "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
-           "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
+from bench.child import telling
 
 
 def cores():
@@ -67,9 +64,7 @@ def describe(variables=os.environ, cpus=None):
         "python": platform.python_version(), "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_model": cpu_model(), "cores": len(cpus) if cpus else cores(),
-        "variables": {name: value for name, value in sorted(variables.items())
-                      if name.startswith(TELLING)
-                      and not name.endswith("_DIR")},
+        "variables": telling(variables),
     }
 
 

@@ -6,6 +6,7 @@ wall-clock limit (a silent hang never ends by itself).
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 
 from bench import environment
-from bench.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean
+from bench.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean, told
 
 CHILD = Path(__file__).resolve().parent / "child.py"
 LOG_LIMIT = 16 * 2**20  # bytes of output after which a child is stopped
@@ -31,9 +32,9 @@ def run(script, arguments, cpus, timeout, temporary, kept=None):
     seen): its state, how it ended, and what record.complete adds to its
     record. temporary() names files that may be made and are removed again;
     kept: a folder for its compile cache, in place of an empty one."""
-    log, cache, peak = temporary(), temporary(), temporary()
+    log, cache, inside = temporary(), temporary(), temporary()
     command = [sys.executable, str(CHILD), str(os.getpid()),
-               ",".join(map(str, cpus)) if cpus else "all", str(peak),
+               ",".join(map(str, cpus)) if cpus else "all", str(inside),
                str(script), *arguments]
     surroundings, seen = dict(os.environ), {}
     try:
@@ -57,10 +58,11 @@ def run(script, arguments, cpus, timeout, temporary, kept=None):
                 "cache": environment.cache_states(surroundings)}
         status = PAUSED
         while status == PAUSED:
+            inside.unlink(missing_ok=True)
             with open(log, "wb") as output:
                 status, code = _wait(command, surroundings, output, timeout)
         ending = _ending(code, log)
-        seen["host_peak_bytes"] = _peak(peak)
+        _look(inside, seen)
         if status or ending["signal"] == "SIGKILL":
             ending["tail"].append({
                 "timeout": f"no end within {timeout:g} s: stopped",
@@ -75,17 +77,20 @@ def run(script, arguments, cpus, timeout, temporary, kept=None):
             "tail": [f"cannot start: {error.strerror}"]}
     finally:
         log.unlink(missing_ok=True)
-        peak.unlink(missing_ok=True)
+        inside.unlink(missing_ok=True)
         shutil.rmtree(cache, ignore_errors=True)
     return status or _status(ending), ending, seen
 
 
-def _peak(path):
-    """What child.py left there, or None."""
+def _look(path, seen):
+    """Add what child.py has seen from inside, where it left that."""
     try:
-        return int(path.read_text("ascii"))
-    except (OSError, ValueError):
-        return None
+        found = json.loads(path.read_text("utf-8"))
+        seen["host_peak_bytes"] = found["host_peak_bytes"]
+        seen["affinity"] = found.get("affinity", seen["affinity"])
+        seen["environment"]["variables"] = found["variables"]
+    except (OSError, ValueError, KeyError, TypeError):
+        seen["host_peak_bytes"] = None
 
 
 def _wait(command, surroundings, output, timeout):
@@ -154,7 +159,7 @@ def _ending(code, log):
         name = signal.Signals(-code).name if -code in set(
             signal.Signals) else f"signal {-code}"
     return {"code": code if name is None else None, "signal": name,
-            "tail": [clean(line, 500) for line in lines[-20:]]}
+            "tail": [clean(line, 500) for line in told(lines)[-20:]]}
 
 
 def _status(ending):

@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 
 import data
-from bench import cli, launch, probe, record
+from bench import cli, launch, lesson, probe, record
 from bench.weights import layer_sizes
 
 SIZE, SECONDS = 2048, 0.5  # of the product; how long it is repeated
@@ -43,8 +43,7 @@ def flops(grid, points):
                        key=lambda name: (name not in ("jax", "torch"), name)):
         temporary = grid.temporary()
         status, *_ = launch.run(
-            __file__, ["speed", str(temporary), str(grid.scripts[name])
-                       if name in ("jax", "torch") else "-",
+            __file__, ["speed", str(temporary), str(grid.scripts[name]),
                        f"--device={grid.settings['device']}",
                        f"--precision={grid.settings['precision']}"],
             grid.cpus, grid.timeout, grid.temporary)
@@ -71,21 +70,21 @@ def product(subject):
     return lambda: module.fence(multiply(x))
 
 
-def numpy_product():
+def numpy_product(dtype):
     """The same in NumPy, for programs that are not of the lesson."""
-    a = np.random.default_rng(0).standard_normal((SIZE, SIZE))
-    a = a.astype(np.float32)
+    a = np.random.default_rng(0).standard_normal((SIZE, SIZE)).astype(dtype)
     return lambda: a @ a
 
 
 def speed(argv):
     """FLOP/s of a large product."""
-    out, script, *_ = argv
-    if script == "-":
-        device, multiply = "cpu", numpy_product()
-    else:
+    out, script, *rest = argv
+    if lesson.is_lesson(lesson.load_script(script)):
         out, (subject,) = probe.start(argv)
         device, multiply = subject.place["device_name"], product(subject)
+    else:
+        device, multiply = "cpu", numpy_product(
+            np.float64 if "--precision=fp64" in rest else np.float32)
     multiply()
     best, end = float("inf"), clock() + SECONDS
     while clock() < end:

@@ -82,7 +82,8 @@ class Measurements:
         identity = record.digest([
             self._settings(point), grid.cpus,
             [grid.code(name) for name in self._scripts(probe)],
-            (HERE / PROGRAMS[probe.kind][0]).read_text("utf-8")])
+            *((HERE / name).read_text("utf-8") for name in (
+                PROGRAMS[probe.kind][0], "probe.py", "lesson.py"))])
         return self.folder / ("_".join(filter(None, (
             probe.kind, *point, f"b{probe.batch_size}", f"s{probe.seed}",
             f"r{probe.repeat}", identity))) + ".json")

@@ -116,8 +116,8 @@ def complete(found, seen):
             timing["steady_epoch_s"] = (median(seconds[1:]) if seconds[1:]
                                         else None)
         return found
-    except (KeyError, TypeError, IndexError, AttributeError,
-            ZeroDivisionError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError,
+            ArithmeticError) as error:
         raise BadRecord(f"incomplete: {error!r}") from error
 
 
