@@ -44,13 +44,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="session")
 def quarter(tmp_path_factory):
-    """A file with a part of MNIST; "" where there is none."""
+    """A file with a part of MNIST, "" where there is none; a cache folder."""
+    folder = tmp_path_factory.mktemp("data")
     if not HAS_MNIST:
-        return ""
+        return "", folder
     x, y, test_x, test_y = data.load("mnist", FOLDER)
-    path = tmp_path_factory.mktemp("data") / "quarter.npz"
+    path = folder / "quarter.npz"
     np.savez(path, x[:15600], y[:15600], test_x[:2000], test_y[:2000])
-    return str(path)
+    return str(path), folder
 
 
 def blocks(number, language):
@@ -82,7 +83,7 @@ class Copy:
     """The scripts in a folder of their own."""
 
     def __init__(self, folder, quarter, number, change=True):
-        self.folder, self.quarter = folder, quarter
+        self.folder, (self.quarter, self.cache) = folder, quarter
         folder.mkdir()
         for name in ("data.py", "mlp_jax.py", "mlp_torch.py"):
             shutil.copy(ROOT / name, folder)
@@ -99,7 +100,10 @@ class Copy:
     def run(self, line, more="", cores="one"):
         """A command of the page, as a student types it -> CompletedProcess"""
         words = shlex.split(f"{line} {more}")
-        env = dict(os.environ)
+        # Most of a short run is compiling; the runs share what is compiled.
+        env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(self.cache),
+               "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+               "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
         while "=" in words[0]:
             name, value = words.pop(0).split("=")
             env[name] = value
