@@ -267,13 +267,13 @@ def main():
     parser.add_argument("--data-dir", default=default_folder())
     parser.add_argument("--mirror", action="append", default=[],
                         help="fetch from here instead; may be repeated")
-    parser.add_argument("--deadline", type=float, default=DEADLINE)
+    parser.add_argument("--deadline", default=str(DEADLINE))
     args = parser.parse_args()
-    if not 0 < args.deadline < 1e6:
-        parser.error(f"argument --deadline: {args.deadline} is not in 0..1e6")
+    if not re.fullmatch("[1-9][0-9]{0,5}", args.deadline):
+        parser.error("argument --deadline: no whole seconds from 1 to 999999")
     if not all(re.match("(?i)https?://[^/]", url) for url in args.mirror):
         parser.error("argument --mirror: no http(s)://... address")
-    found = load("mnist", args.data_dir, args.mirror, args.deadline)
+    found = load("mnist", args.data_dir, args.mirror, int(args.deadline))
     for x, y in (found[:2], found[2:]):
         print(f"images {x.shape}, mean {x.mean() / 255:.4f}; of each class "
               f"{np.bincount(y).tolist()}")

@@ -325,7 +325,8 @@ def test_a_page_works_offline_on_any_screen_and_by_keyboard(
 
 
 def test_the_readme_names_what_the_report_makes():
-    text = Path(ROOT, "README.md").read_text("utf-8")
+    text = "".join(Path(ROOT, name).read_text("utf-8")
+                   for name in ("README.md", "docs/using.md"))
     for name in ("report.html", "report.pdf", "summary.tex", "make report",
                  "make book", "side_by_side.html"):
         assert name in text
