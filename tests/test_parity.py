@@ -48,7 +48,7 @@ def test_every_rung_and_feed_is_certified(tmp_path):
                 "--data-dir", FOLDER, "--examples", 1280, "--batch-sizes", 64,
                 "--points", "jax:eager", "jax:step", "jax:epoch",
                 "jax:step:host", "torch:eager", "torch:eager:host",
-                "torch:model", "torch:step", "--out", tmp_path)
+                "torch:step", "--out", tmp_path, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = certificate.load(tmp_path / "certificate.json")["rows"]
     assert {(row["precision"], row["optimizer"]) for row in rows} == {
