@@ -164,7 +164,9 @@ class Havoc:
                 script, *flags = json.loads(line)[0]
                 flag = dict(text[2:].split("=") for text in flags
                             if text.count("=") == 1)
-                if "rung" not in flag:  # not a run: the machine's speed
+                # Not a run: the machine's speed, or the certificate, which
+                # is made again where it was killed and keeps the weights.
+                if "rung" not in flag or "save" in flag:
                     continue
                 name = (f"{runs.name_of(script)}_{flag['rung']}_{flag['feed']}"
                         f"_b{flag['batch-size']}_s{flag['seed']}_r0")
