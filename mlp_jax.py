@@ -86,8 +86,8 @@ def setup(args):
     try:
         device = jax.devices()[0]
     except Exception as error:  # an error, and never another device
-        raise data.Fault(4, f"argument --device: {args.device}: {error!r}"
-                         ) from error
+        raise data.Fault(4, f"argument --device: {args.device} (JAX platforms: "
+                         f"{jax.config.jax_platforms}): {error!r}") from error
     if args.precision == "tf32" and float(
             getattr(device, "compute_capability", 0)) < 8:
         raise data.Fault(4, "argument --precision: this device has no TF32")

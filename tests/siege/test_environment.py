@@ -105,7 +105,7 @@ def train(args, run):
     run.describe = lambda versions, platform, device, *rest, **more: describe(
         versions, "cuda", "NVIDIA of another machine", *rest, **more)
     return stub.train(args, run)
-contender.main(train, __file__, "stub", default_mode="eager")
+contender.main(train, __file__, "stub", default_rung="eager")
 """
 
 
@@ -184,7 +184,7 @@ def test_without_a_compiler_only_that_rung_is_missing(tmp_path):
     assert done.returncode == 1, done.stderr
     found = {row["rung"]: row for row in rows(tmp_path)}
     assert found["step"]["status"] == "unavailable"
-    assert "C++ compiler" in found["step"]["reason"]
+    assert "compiler is missing" in found["step"]["reason"]
     assert found["eager"]["status"] == "ok"
 
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from common import DIGITS, ROOT, call
+from common import DIGITS, ROOT, call, train
 from siege import runs
 
 import data
@@ -183,11 +183,9 @@ def ragged(tmp_path_factory):
     for script in PAIR:
         for n in range(2):
             path = folder / f"{script}{n}.json"
-            done = call(ROOT / script, *DIGITS, "--examples", 100,
-                        "--batch-size", 7, "--epochs", 2, "--json", path,
-                        "--quiet")
-            assert done.returncode == 0, done.stderr
-            found.setdefault(script, []).append(record.read(path))
+            found.setdefault(script, []).append(train(
+                script, path, *DIGITS, "--examples", 100, "--batch-size", 7,
+                "--epochs", 2))
     return found
 
 

@@ -31,7 +31,9 @@ def written(traces, cwd):
             elif name in ("open", "openat", "creat"):
                 if name == "creat" or re.search(
                         r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", rest):
-                    found = re.search(r" = \d+<(.*)>$", line)
+                    found = re.search(r" = \d+<(.*)>", line)
+                    if not found:  # the line of a thread that was killed
+                        raise AssertionError(line)
                     paths.add(found[1].removesuffix(" (deleted)"))
             else:
                 for folder, path in PATH.findall(rest):
