@@ -86,7 +86,7 @@ def setup(args):
     try:
         device = jax.devices()[0]
     except Exception as error:  # an error, and never another device
-        raise data.Fault(4, f"argument --device: {args.device} (JAX platforms: "
+        raise data.Fault(4, f"argument --device: {args.device} (platforms "
                          f"{jax.config.jax_platforms}): {error!r}") from error
     if args.precision == "tf32" and float(
             getattr(device, "compute_capability", 0)) < 8:
