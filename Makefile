@@ -16,11 +16,11 @@ else
   PY := .venv/bin/python
   READY := .venv/ready
 endif
-# pytest is no part of the lesson: put into .venv only, and when first needed.
-NEEDS_PYTEST = @$(call HAVE,$(PY),pytest) || { \
+# What only tests and tools need is put into .venv, and when first needed.
+NEEDS = @$(call HAVE,$(PY),$(1)) || { \
   if [ "$(PY)" = .venv/bin/python ]; \
   then $(PY) -m pip install -q -r requirements-test.txt; \
-  else echo "make $@ needs pytest: $(PY) -m pip install pytest"; exit 4; fi; }
+  else echo "make $@ needs $(1): $(PY) -m pip install $(1)"; exit 4; fi; }
 # Extra flags for compare.py: make all ARGS='--repeats 3'
 ARGS ?=
 
@@ -31,52 +31,54 @@ ALL = --dataset auto --measure floor $(ARGS)
 # TF32, else with one thread.
 ifeq ($(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader \
         2>/dev/null | awk 'NR == 1 && $$1 >= 8 {print "yes"}'),yes)
-  FURTHER = --precision tf32 --out results/limit_tf32
+  FURTHER = --precision tf32 --out results/floor_tf32
 else
-  FURTHER = --threads 1 --out results/limit_one_thread
+  FURTHER = --threads 1 --out results/floor_one_thread
 endif
-LIMIT = limit waterfall steps target_64 target_256 target_1024
+FLOOR = floor waterfall steps target_64 target_256 target_1024
 
-.PHONY: all quick certify audit limit aa report test siege book diff clean help
+.PHONY: all quick certify audit floor aa report test siege book diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (45 runs, 25 min), draw
 	$(PY) compare.py $(ALL)
 
-quick: $(READY)  ## the same in two minutes: 6 runs of two epochs
+quick: $(READY)  ## the same, small: 6 runs of two epochs (2 min)
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
 certify: $(READY)  ## prove that every rung and feed computes the same (15 min)
 	$(PY) compare.py --dataset auto --only certify $(ARGS)
 
-audit: $(READY)  ## is the comparison in results/ fair? a verdict per rule
+audit: $(READY)  ## is the comparison in results/ fair: a verdict per rule
 	$(PY) compare.py $(ALL) --only audit
 
-limit: $(READY)  ## how fast could it be, and where does the time go (80 min)
-	@for recipe in $(LIMIT); do echo "== recipes/$$recipe.toml"; \
+floor: $(READY)  ## share of the floor, and where the time goes (80 min)
+	@for recipe in $(FLOOR); do echo "== recipes/$$recipe.toml"; \
 	  $(PY) compare.py --recipe recipes/$$recipe.toml $(ARGS) || exit; done
-	$(PY) compare.py --recipe recipes/limit.toml $(FURTHER) $(ARGS)
+	$(PY) compare.py --recipe recipes/floor.toml $(FURTHER) $(ARGS)
 
 aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)
 
-test: $(READY)  ## sanity checks, then the long tests
-	$(NEEDS_PYTEST)
+test: $(READY)  ## checks of the pair, then those of the lab
+	$(call NEEDS,pytest)
 	$(PY) test_mlp.py
 	$(PY) -m pytest -q -p no:cacheprovider -m "not slow" tests
 
-siege: $(READY)  ## inject every fault of docs/reliability.md, and write it
-	$(NEEDS_PYTEST)
+siege: $(READY)  ## inject every fault and write docs/reliability.md (1 h)
+	$(call NEEDS,pytest)
 	$(PY) -m pytest -q -p no:cacheprovider --siege tests
 
-report: $(READY)  ## results/report.pdf, two pages (installs typst in .venv)
+report: $(READY)  ## results/report.pdf, two pages (puts typst into .venv)
 	@$(call HAVE,$(PY),typst) || { if [ "$(PY)" = .venv/bin/python ]; \
 	  then $(PY) -m pip install -q typst; \
 	  else echo "make report needs typst: $(PY) -m pip install typst"; \
 	  exit 4; fi; }
 	$(PY) compare.py $(ALL) --only report
 
-book:  ## the two scripts side by side: docs/side_by_side.html
-	$(PYTHON) bench/book.py
+book: $(READY)  ## docs/side_by_side.html and docs/record.md, from the code
+	$(call NEEDS,pygments)
+	$(PY) -m bench.tools.book
+	$(PY) -m bench.tools.fields
 
 diff:  ## the two scripts in two columns, 162 wide
 	@diff --side-by-side --width=162 --expand-tabs mlp_jax.py mlp_torch.py \

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Compare scripts that train the same network: run, record, tabulate, draw.
 
-    python compare.py                   45 runs: 5 points x 3 sizes x 3 seeds
+    python compare.py                   45 runs: 5 variants x 3 sizes x 3 seeds
     python compare.py --quick           6 runs of two epochs
-    python compare.py --points jax:epoch torch:step:host --repeats 5
+    python compare.py --variants jax:epoch torch:step:host --repeats 5
     python compare.py --recipe recipes/aa.toml
 
 Each run is one fresh process. Before the first, a certificate is made that
-the points compute the same; after the last, an audit says whether they were
+the variants compute the same; after the last, an audit says whether they were
 compared fairly. Finished runs lie in OUT/runs and are not run again; tables
-and figures are made anew from them. See the README for exit codes and for how
-to compare a script of your own.
+and figures are made anew from them. See docs/using.md for exit codes and for
+how to compare a script of your own.
 """
 
 import os
@@ -18,30 +18,25 @@ import sys
 from functools import partial
 
 import data
-from bench import (
-    audit,
-    certificate,
-    cli,
-    dataset,
-    environment,
-    flags,
-    grid,
-    limit,
-    plan,
-    probe,
-    recipe,
-    report,
-    sweep,
-)
-from bench.cli import ENVIRONMENT, FAILED, OK, warn
+from bench.analyse.found import Found
+from bench.kit import cli, flags
+from bench.kit.cli import ENVIRONMENT, FAILED, OK, Fault, warn
+from bench.kit.rungs import RUNGS
+from bench.measure import measures
+from bench.measure.registry import MEASURES
+from bench.proof import audit, certificate
+from bench.report import output
+from bench.report.render import as_terminal
+from bench.report.sections import SECTIONS
+from bench.run import dataset, environment, folder, grid, plan, recipe, sweep
 
 PROG = "compare.py"
-POINTS = ["jax:step", "jax:epoch", "torch:eager", "torch:model", "torch:step"]
-CUDA_POINTS = ["torch:graph"]  # a CUDA graph: nothing that a CPU could do
-QUICK = {"points": ["jax:step", "jax:epoch", "torch:eager"],
+FULL = {"variants": plan.every_variant(slow=False), "batch_sizes": [64, 256, 1024],
+        "seeds": [0, 1, 2], "epochs": 10}
+# The cheap ones: torch.compile takes ten seconds for a step.
+QUICK = {"variants": [v for v in FULL["variants"] if v.contender != "torch"
+                      or not RUNGS[v.rung].ahead],
          "batch_sizes": [256, 1024], "seeds": [0], "epochs": 2}
-FULL = {"points": POINTS, "batch_sizes": [64, 256, 1024], "seeds": [0, 1, 2],
-        "epochs": 10}
 
 
 def make_parser():
@@ -50,15 +45,13 @@ def make_parser():
     add = parser.add_argument
     add("--quick", action="store_true",
         help="one seed, two epochs, two batch sizes, the cheap rungs")
-    recipe.add_option(parser)
+    add("--recipe", metavar="FILE", help="take the options from a recipe")
     add("--only", choices=("certify", "audit", "report"),
         help="certify: every rung and feed, no runs; audit: what is done; "
              "report: report.pdf of what is done")
-    add("--points", nargs="+", metavar="NAME:RUNG[:FEED]",
-        help=f"default: {' '.join(POINTS)}")
-    add("--cuda-points", nargs="+", default=[], metavar="NAME:RUNG[:FEED]",
-        help="further points where there is an NVIDIA GPU; default: "
-             f"{' '.join(CUDA_POINTS)}, or none with --points")
+    add("--variants", nargs="+", metavar="NAME:RUNG[:FEED]",
+        help="default: " + " ".join(
+            f"{v.contender}:{v.rung}" for v in FULL["variants"]))
     add("--batch-sizes", nargs="+", type=cli.whole(1), metavar="N",
         help="default: 64 256 1024")
     add("--seeds", nargs="+", type=cli.seed, metavar="N",
@@ -68,16 +61,16 @@ def make_parser():
     add("--steps", type=cli.whole(1, 1_000_000), metavar="N",
         help="as many epochs as make about N steps, in place of --epochs")
     add("--repeats", type=cli.whole(1, 10_000), default=1, metavar="N",
-        help="runs of each point, batch size and seed")
-    add("--measure", nargs="+", choices=probe.KINDS, default=[],
-        help="beside the runs: the bare products, latency, energy, counts")
+        help="runs of each variant, batch size and seed")
+    add("--measure", nargs="+", choices=MEASURES, default=[],
+        help="beside the runs")
     add("--threads", type=cli.whole(1, 4096), metavar="N",
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",
-        help="another script that keeps the contract; may be repeated")
+        help="another script, which uses bench.kit.program; may be repeated")
     add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
-        help="seconds of wall clock for one run")
+        help="seconds of wall clock that a run may take")
     flags.add_settings(parser, datasets=(*data.DATASETS, "auto"))
     return parser
 
@@ -85,11 +78,12 @@ def make_parser():
 def arguments(argv=None):
     """The command line -> namespace; Fault 2 on nonsense."""
     args, args.chosen = recipe.parsed(
-        make_parser(), sys.argv[1:] if argv is None else argv)
-    if args.only == "certify" and args.points is None:
-        args.points = plan.EVERY_POINT
-    if args.points is None:
-        args.cuda_points = args.cuda_points or CUDA_POINTS
+        make_parser(), sys.argv[1:] if argv is None else argv, tuple(SECTIONS))
+    args.scripts = plan.find_scripts(args.chosen, args.contender)
+    if args.variants is not None:
+        args.variants = plan.parse_variants(args.variants, args.scripts)
+    elif args.only == "certify":
+        args.variants = plan.every_variant()
     for name, value in (QUICK if args.quick else FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -99,85 +93,102 @@ def arguments(argv=None):
         if once != getattr(args, name):
             warn(PROG, f"--{name.replace('_', '-')}: each value is run once")
         setattr(args, name, once)
-    args.scripts = plan.find_scripts(args.chosen, args.contender)
-    args.points = plan.parse_points(args.points, args.scripts)
-    further = plan.parse_points(args.cuda_points, args.scripts,
-                                "--cuda-points")
-    if environment.accelerators() and args.device != "cpu":
-        args.points += [p for p in further if p not in args.points]
+    if args.only != "certify":  # a certificate says what could not run
+        args.variants = with_a_gpu(args)
     args.cpus = plan.choose_cores(args.threads)
     return args
 
 
+def with_a_gpu(args):
+    """The variants, without those that need an NVIDIA GPU where there is none
+    or another device was asked for; Fault 4 if none is left."""
+    if environment.accelerators() and args.device != "cpu":
+        return args.variants
+    without = [v for v in args.variants if RUNGS[v.rung].gpu]
+    if without == args.variants:
+        raise Fault(ENVIRONMENT, f"{without[0]} needs an NVIDIA GPU. Choose "
+                                 "other --variants")
+    if without:
+        warn(PROG, f"left out, because they need an NVIDIA GPU: "
+                   f"{', '.join(map(str, without))}")
+    return [v for v in args.variants if v not in without]
+
+
 def main():
-    """Arguments, folder, data, frameworks, proof, and only then the grid."""
+    """Arguments, folder, data, frameworks, proof, and only then the runs."""
     args = arguments()
     settings = {name: getattr(args, name) for name in (
         "dataset", "split", "examples", "hidden", "optimizer", "lr", "schedule",
         "precision", "device", "epochs")}
-    job_grid = grid.Grid(args.out, settings, args.scripts, args.cpus,
-                         args.timeout, args.data_dir, args.chosen.own,
-                         args.steps)
-    with job_grid.locked():
-        report.check_targets(args.out)
-        settings["dataset"], job_grid.data_dir = dataset.find_data(
+    runs = grid.Grid(args.out, settings, args.scripts, args.cpus, args.timeout,
+                     args.data_dir, args.chosen.own, args.steps)
+    with folder.locked(runs.out):
+        output.check_targets(runs.out)
+        settings["dataset"], runs.data_dir = dataset.find_data(
             args.dataset, args.data_dir)
-        job_grid.find_weights(args.points,
-                              {*args.seeds, certificate.SEED})
+        runs.find_weights(args.variants, {*args.seeds, certificate.SEED})
         if args.only == "certify":
-            return certify(args, job_grid)
-        certified, refused = certificate.for_comparison(
-            job_grid, args.points, args.batch_sizes, args.chosen.vary)
-        floor = limit.flops(job_grid, args.points)
-        measurements = probe.Measurements(job_grid, args.points, args.measure)
-        records, measured = sweep.run_all(job_grid, measurements, plan.blocks(
-            args.points, args.batch_sizes, args.seeds, args.repeats,
-            partial(probe.block, args.measure, args.points, args.batch_sizes)),
-            dry=args.only in ("audit", "report"))
-        proof = certificate.verdict(certified, records, refused)
-        verdicts = audit.audit(records, args.chosen.vary, floor)
-        drawn = report.write(args.out, records, proof, verdicts,
-                             job_grid.script_hashes(), job_grid.machine(),
-                             measured, measurements.missing(),
+            return certify(args, runs)
+        found = compare(args, runs)
+        drawn = output.write(runs.out, found, runs.machine(),
                              pdf=args.only == "report")
     sections = (("Audit", "Parity") if args.only == "audit"
                 else args.chosen.sections)
     if args.chosen.title:
         print(f"\n{args.chosen.title}")
-    print("\n" + report.terminal_tables(args.out, sections))
-    print(f"report   {os.path.join(args.out, 'report.html')}\n"
-          f"summary  {os.path.join(args.out, 'summary.md')}\n"
-          f"figures  {os.path.join(args.out, 'figures')}")
-    return ending(args, records, drawn, proof, audit.unfair(verdicts))
+    print(f"\n{output.printed(found, sections)}")
+    for name, file in (("report", "report.html"), ("summary", "summary.md"),
+                       ("figures", "figures")):
+        print(f"{name:8} {os.path.join(args.out, file)}")
+    return ending(args, found, drawn)
 
 
-def ending(args, records, drawn, proof, broken):
+def compare(args, runs):
+    """Certificate, runs, measurements, audit -> Found."""
+    certified, refused = certificate.for_comparison(
+        runs, args.variants, args.batch_sizes, args.chosen.vary)
+    peak = measures.peak_flops(runs, args.variants)
+    measurements = measures.Measurements(runs, args.variants, args.measure)
+    records, measured = sweep.run_all(runs, measurements, plan.blocks(
+        args.variants, args.batch_sizes, args.seeds, args.repeats,
+        partial(measures.block, args.measure, args.variants,
+                args.batch_sizes)), output.line,
+        dry=args.only in ("audit", "report"))
+    return Found(records, certificate.verdict(certified, records, refused),
+                 audit.audit(records, args.chosen.vary, peak),
+                 runs.script_hashes(), measured, measurements.missing())
+
+
+def ending(args, found, drawn):
     """Say on stderr what is wrong, if anything -> exit code."""
-    for verdict in broken:
+    for verdict in found.unfair:
         warn(PROG, f"NOT FAIR: {verdict.rule}: {verdict.words}")
-    if not proof[0]:
-        warn(PROG, proof[1])
-    lost = sum(r["status"] != "ok" for r in records)
+    proved, words, _ = found.proof
+    if not proved:
+        warn(PROG, words)
+    lost = len(found.records) - len(found.done)
     if lost:
-        warn(PROG, f"{lost} of {len(records)} runs are not ok: see the reasons "
-                   f"in {os.path.join(args.out, 'summary.md')}. Run the same "
-                   "command again to try them again")
-    if records and all(r["status"] == "unavailable" for r in records):
+        warn(PROG, f"{lost} of {len(found.records)} runs are not ok: see the "
+                   f"reasons in {os.path.join(args.out, 'summary.md')}. Run "
+                   "the same command again to try them again")
+    if found.records and all(r["status"] == "unavailable"
+                             for r in found.records):
         return ENVIRONMENT
-    return FAILED if lost or not drawn or broken or not proof[0] else OK
+    return FAILED if lost or not drawn or found.unfair or not proved else OK
 
 
-def certify(args, job_grid):
+def certify(args, runs):
     """The certificate alone, for both optimizers."""
-    found = certificate.obtain(job_grid, certificate.required(
-        {point: {"adam": 1e-3, "sgd": 0.1} for point in args.points},
-        args.batch_sizes, job_grid.size()))
-    ran = [row for row in found["rows"] if not row.get("unavailable")]
-    report.write_certificate(args.out, found, ran)
-    print("\n".join(report.aligned(certificate.table(found))))
-    print(f"\n{certificate.line(ran)}\n"
+    made = certificate.obtain(runs, certificate.required(
+        {variant: {"adam": 1e-3, "sgd": 0.1} for variant in args.variants},
+        args.batch_sizes, runs.size()))
+    ran = [row for row in made["rows"] if not row.get("unavailable")]
+    proved = bool(ran) and all(row["proved"] for row in ran)
+    found = Found([], (proved, certificate.line(ran), made), [], {})
+    output.draw_all(runs.out, found)
+    print(f"{as_terminal(SECTIONS['Parity'](found))}\n\n{found.proof[1]}\n"
           f"figures  {os.path.join(args.out, 'figures')}")
-    return OK if ran and all(row["proved"] for row in ran) else FAILED
+    return OK if proved else FAILED
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.request
 import zlib
+from collections import namedtuple
 from functools import partial
 from pathlib import Path
 
@@ -28,23 +29,24 @@ DEADLINE = 120  # seconds of wall clock for a file, all its mirrors together
 LAB = Path(__file__).resolve().parent / "bench"  # draws digits, if it is here
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
          "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-BYTES = (47040016, 60008, 7840016, 10008)  # of these, unpacked
-DATASETS = {  # name: (bytes and SHA-256 of the four FILES unpacked, mirrors)
-    # Computed from files whose .gz are those of TensorFlow Datasets'
-    # url_checksums/mnist.txt. The original host answers 403 or 404.
-    "mnist": (BYTES, (
+# The shape is an image's; bytes and hashes are those of the FILES, unpacked.
+Dataset = namedtuple("Dataset", "label shape classes bytes sha256 mirrors")
+BYTES = (47040016, 60008, 7840016, 10008)
+DATASETS = {
+    # Of the .gz in TensorFlow Datasets' url_checksums/mnist.txt.
+    "mnist": Dataset("MNIST", (28, 28), 10, BYTES, (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
         ("https://ossci-datasets.s3.amazonaws.com/mnist/",
-         "https://storage.googleapis.com/cvdf-datasets/mnist/")),
-    "digits": (BYTES, (  # drawn by a program, where there is no network
+         "https://storage.googleapis.com/cvdf-datasets/mnist/"))}
+DATASETS["digits"] = DATASETS["mnist"]._replace(
+    label="GENERATED DIGITS (not MNIST)", mirrors=(), sha256=(  # no network
         "3e3d5a38a445abb52b2ec94209c54862f0b43b805e0d61015c094bcd31a7c8e8",
         "6759cbc703f1276fa8986c889d2a6f7d3e64cd48fc378bffdc34be29a40b94c5",
         "b6833569c60037818332398d63ec9b3861775730a0c2ad5cc5b9ef9950ec2df8",
-        "c3994be39992bf5edad2138114cffa35bd902f388002bc87046912e88827a48f"),
-        ())}
+        "c3994be39992bf5edad2138114cffa35bd902f388002bc87046912e88827a48f"))
 
 
 class Fault(Exception):
@@ -142,19 +144,17 @@ def fetch(path, size, sha256, mirrors, deadline):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, packed)
         return raw
-    drawn = f"; or run {LAB.name}/digits.py and take --dataset digits"
     raise Fault(3, f"{text}. Put the four .gz files into "
-                   f"{str(path.parent)!r}, or name a server: python data.py "
-                   f"--mirror URL{drawn * LAB.is_dir()}")
+                f"{str(path.parent)!r}, or python data.py --mirror URL" + (
+                    f"; or python -m {LAB.name}.tools.digits") * LAB.is_dir())
 
 
 def load(name, data_dir, mirrors=(), deadline=DEADLINE):
     """-> images, labels of the training set, images, labels of the test set:
     uint8 (n, rows, columns) and (n,); from `data_dir`/`name` or `data_dir`
     itself, else from a mirror. Raises Fault 3 or 5."""
-    sizes, hashes, known = DATASETS[name]
-    folder, arrays = Path(data_dir, name), []
-    for file, *expected in zip(FILES, sizes, hashes):
+    known, folder, arrays = DATASETS[name], Path(data_dir, name), []
+    for file, *expected in zip(FILES, known.bytes, known.sha256):
         for path in (folder / f"{file}.gz", Path(data_dir, f"{file}.gz")):
             try:
                 raw = read_cached(path, *expected)
@@ -165,8 +165,8 @@ def load(name, data_dir, mirrors=(), deadline=DEADLINE):
                 reason = getattr(error, "strerror", error)
                 print(f"data.py: {str(path)!r} {reason}", file=sys.stderr)
         else:
-            raw = fetch(folder / f"{file}.gz", *expected, mirrors or known,
-                        deadline)
+            raw = fetch(folder / f"{file}.gz", *expected,
+                        mirrors or known.mirrors, deadline)
         arrays.append(parse_idx(raw))
     return arrays
 
@@ -203,7 +203,7 @@ def one_hot(labels, classes):
 
 def split_sizes(name, kind):
     """(training, validation, test) examples of a data set and a split."""
-    train, test = (DATASETS[name][0][n] - 8 for n in (1, 3))  # less headers
+    train, test = (DATASETS[name].bytes[n] - 8 for n in (1, 3))  # less headers
     if kind == "standard":
         return train - train // 6, train // 6, test
     tenth = (train + test) // 10

@@ -474,7 +474,7 @@ def load_sets(args, record):
     sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
     sets["train"] = tuple(array[:args.examples] for array in sets["train"])
     record["dataset"] = {
-        "name": args.dataset, "sha256": data.DATASETS[args.dataset][1],
+        "name": args.dataset, "sha256": data.DATASETS[args.dataset].sha256,
         "split": args.split, "sizes": {
             part: len(x) for part, (x, _) in sets.items()}}
     moved = clock()

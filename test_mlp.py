@@ -262,8 +262,9 @@ def tiny():
                                        images[1200:1500], labels[1200:1500])]
         for name, raw in zip(data.FILES, raws, strict=True):
             Path(folder, f"{name}.gz").write_bytes(gzip.compress(raw))
-        known = (tuple(map(len, raws)), tuple(
-            hashlib.sha256(raw).hexdigest() for raw in raws), ())
+        known = data.DATASETS["mnist"]._replace(
+            bytes=tuple(map(len, raws)), mirrors=(), sha256=tuple(
+                hashlib.sha256(raw).hexdigest() for raw in raws))
         with mock.patch.dict(data.DATASETS, tiny=known):
             yield Path(folder)
 

@@ -1,4 +1,3 @@
-"""What surrounds the pair: the grid, the records, the statistics, the pictures.
-
-Nothing in this folder is needed to understand mlp_jax.py or mlp_torch.py.
-"""
+"""The lab around the pair: nothing in it is needed to understand mlp_jax.py or
+mlp_torch.py. Its rooms, each of which imports only from those before it: kit,
+run, measure and proof, analyse, report, tools."""

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from bench import environment, record
+from bench.run import environment, record
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB = Path(__file__).resolve().parent / "stub.py"
@@ -44,3 +45,13 @@ def train(script, path, *flags, code=0, env=None, **options):
 def losses(record):
     import numpy as np
     return np.array(record["steps"]["loss"])
+
+
+def copy_project(folder):
+    """Copy the programs into `folder`, to plant something in -> `folder`."""
+    for path in (*ROOT.glob("*.py"), ROOT / "pyproject.toml"):
+        shutil.copy(path, folder)
+    for name in ("bench", "recipes"):
+        shutil.copytree(ROOT / name, folder / name, ignore=(
+            shutil.ignore_patterns("__pycache__")))
+    return folder

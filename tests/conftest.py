@@ -9,6 +9,8 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent),
                 str(Path(__file__).resolve().parent)]
 
+from common import copy_project  # noqa: E402
+
 # One compile cache for the whole run, empty at its start: what an earlier run
 # compiled must not make a test pass, and headers are precompiled once.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
@@ -23,8 +25,15 @@ pytest.register_assert_rewrite("common", "siege.tools")
 def digits():
     """The generated digits, drawn once (some 10 seconds)."""
     root = Path(__file__).resolve().parent.parent
-    subprocess.run([sys.executable, root / "bench" / "digits.py",
-                    root / ".cache"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "bench.tools.digits",
+                    root / ".cache"], check=True, stdout=subprocess.DEVNULL,
+                   cwd=root)
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the project's programs, to plant something in."""
+    return copy_project(tmp_path)
 
 
 # Marks, the option --siege and the table of faults.

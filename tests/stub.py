@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from bench import contender
+from bench.kit import program
 
 
 def fault(batch_size):
@@ -93,7 +93,7 @@ def train_epoch(params, images, labels, order, lrs):
 
 
 def train(args, run):
-    run.describe({"numpy": np.__version__}, "cpu", "cpu", contender.cores(),
+    run.describe({"numpy": np.__version__}, "cpu", "cpu", program.cores(),
                  fence=lambda x: None, to_host=lambda x: x,
                  compiled=lambda: 0, memory=lambda: None)
     rng = np.random.default_rng(args.seed)
@@ -108,4 +108,4 @@ def train(args, run):
 
 
 if __name__ == "__main__":
-    contender.main(train, __file__, "stub", default_rung="eager")
+    program.main(train, __file__, "stub", default_rung="eager")

@@ -2,11 +2,13 @@
 
 import html
 import re
+import sys
 
 import pytest
 from common import ROOT
 
-from bench import book
+from bench.kit.cli import Fault
+from bench.tools import book
 
 
 def test_the_page_is_that_of_the_files_as_they_are():
@@ -40,10 +42,32 @@ def test_functions_of_one_name_stand_in_one_row():
                    for lines in paired), name
 
 
-def test_every_section_says_what_it_teaches():
-    taught = book.lessons()
-    assert sorted(taught) == list("123456789")
-    assert all(taught[number][side] for number in taught for side in (0, 1))
+def test_every_section_says_what_it_teaches_and_the_readme_the_same():
+    readme = re.sub(r"\s+", " ", (ROOT / "README.md").read_text("utf-8"))
+    assert list(book.LESSONS) == list(book.sections(
+        (ROOT / book.PAIR["jax"]).read_text("utf-8")))[1:]
+    for title, lessons in book.LESSONS.items():
+        cells = (title.replace(".", ""), *(
+            re.sub("</?code>", "`", lesson) for lesson in lessons))
+        assert f"| {' | '.join(cells)} |" in readme, title
+        for lesson in lessons:
+            assert f":</b> {lesson}</p>" in book.page()
+
+
+def test_without_pygments_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygments", None)
+    with pytest.raises(Fault, match="make book needs pygments: .* -m pip "
+                                    "install pygments") as fault:
+        book.page()
+    assert fault.value.code == 4
+
+
+def test_comments_strings_and_keywords_are_marked_line_by_line():
+    assert book.coloured('"""a\n\nb"""\nif x not in y:  # <c>\n') == [
+        '<span class="s">&quot;&quot;&quot;a</span>', "",
+        '<span class="s">b&quot;&quot;&quot;</span>',
+        '<span class="k">if</span> x <span class="k">not</span> '
+        '<span class="k">in</span> y:  <span class="c"># &lt;c&gt;</span>']
 
 
 def test_rows_that_have_no_partner_stay_in_order():

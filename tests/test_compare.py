@@ -12,7 +12,7 @@ from common import DATASET, FOLDER, ROOT, STUB, call, train
 COMPARE = ROOT / "compare.py"
 BASE = ("--contender", f"stub={STUB}", "--dataset", DATASET, "--data-dir",
         FOLDER, "--examples", "2000", "--epochs", "2", "--optimizer", "sgd",
-        "--points", "stub:eager")
+        "--variants", "stub:eager")
 
 
 def compare(out, *flags, **options):
@@ -36,7 +36,7 @@ def test_runs_resumes_and_grows(tmp_path):
     assert done.returncode == 0, done.stderr
     first = snapshot(tmp_path)
     assert {"results.csv", "iterations.csv", "summary.csv", "summary.md",
-            "figures/curves_epoch.png", "figures/curves_iteration.svg",
+            "figures/curves_epoch.png", "figures/curves_epoch.svg",
             "figures/seconds.png"} <= first.keys()
     assert len(rows(tmp_path)) == 2 * 2
     assert not [name for name in first if ".tmp-" in name]

@@ -338,7 +338,7 @@ def test_both_scripts_read_the_same_flags(modules, actions):
 
 
 def test_the_kit_reads_the_flags_of_the_lesson(modules, monkeypatch, actions):
-    from bench import cli, flags
+    from bench.kit import cli, flags
     monkeypatch.setattr(cli.Parser, "parse_args",
                         argparse.ArgumentParser.parse_args)  # see `actions`
     for module in modules:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from common import DATASET, FOLDER, ROOT, STUB, call, losses, train
 
-from bench import certificate, lesson, record, weights
+from bench.kit import weights
+from bench.proof import certificate
+from bench.run import lesson, record
 
 JAX, TORCH = "mlp_jax.py", "mlp_torch.py"
 
@@ -43,10 +45,10 @@ def test_real_runs_agree_in_what_they_record(init, tmp_path):
 def test_every_rung_and_feed_is_certified(tmp_path):
     """`make certify` with 1,280 images: three epochs, both optimizers in
     float64 and SGD in float32. Each function of the pair is in one of these
-    points; those left out feed the same functions in another way."""
+    variants; those left out feed the same functions in another way."""
     done = call(ROOT / "compare.py", "--only", "certify", "--dataset", DATASET,
                 "--data-dir", FOLDER, "--examples", 1280, "--batch-sizes", 64,
-                "--points", "jax:eager", "jax:step", "jax:epoch",
+                "--variants", "jax:eager", "jax:step", "jax:epoch",
                 "jax:step:host", "torch:eager", "torch:eager:host",
                 "torch:step", "--out", tmp_path, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,8 +10,10 @@ import pytest
 from common import DATASET, FOLDER, ROOT, call, train
 from records import comparison, make
 
-from bench import audit, certificate, record
-from bench.plan import Point
+from bench.proof import audit, certificate, judging
+from bench.proof.traces import _look, _read
+from bench.run import record
+from bench.run.plan import Variant
 
 JAX, TORCH = ROOT / "mlp_jax.py", ROOT / "mlp_torch.py"
 FLOOR = {"flops": 200e9, "device": "cpu"}
@@ -90,7 +92,7 @@ def flags_of(optimizer, rung, weights, precision="fp64", batch_size=64):
 # All of them in one process: importing a framework takes longer than a look.
 LOOKS = """
 import json, sys
-from bench import certify
+from bench.proof import certify
 for script, flags, sizes, out in json.loads(sys.argv[1]):
     try:
         certify.logits_and_gradients(script, flags, sizes, out)
@@ -113,24 +115,24 @@ def traces_of(folder, programs):
         looks.append([str(script), flags, [size], str(folder / f"f{n}")])
         rows[name] = {"feed": "device", "batch_size": size}
     (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
-    for command in ([ROOT / "bench" / "certify.py", folder / "jobs.json"],
+    for command in ([ROOT / "bench" / "proof" / "certify.py", folder / "jobs.json"],
                     ["-c", LOOKS, json.dumps(looks)]):
         done = call(*command, env={"PYTHONPATH": str(ROOT)}, timeout=600)
         assert done.returncode == 0, done.stderr
     lost = [False, "lost"]
-    return {name: certificate._read(
-        folder / str(n), row, certificate._look(folder / f"f{n}", lost), lost)
+    return {name: _read(
+        folder / str(n), row, _look(folder / f"f{n}", lost), lost)
         for n, (name, row) in enumerate(rows.items())}
 
 
 def judge(optimizer, trace, expected, precision="fp64", batch_size=64):
     """The certificate's row about a trace against a reference."""
     rows = [dict(zip(certificate.KEY, (
-        *point, optimizer, 0.1, precision, batch_size)),
-        epochs=1, steps=1300 // batch_size) for point in (
-            Point("mutant", "step", "device"), Point(*certificate.REFERENCE))]
+        *variant, optimizer, 0.1, precision, batch_size)),
+        epochs=1, steps=1300 // batch_size) for variant in (
+            Variant("mutant", "step", "device"), Variant(*judging.REFERENCE))]
     found = dict(zip(map(certificate.key, rows), (trace, expected)))
-    return [certificate._judge(row, rows, found) for row in rows]
+    return [judging.judge(row, rows, found) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -195,21 +197,21 @@ def test_float32_losses_may_part_late_and_never_early(step, gap, proved):
              "evaluation": np.ones((1, 4)), "w0": np.ones(3)}
     other = {**trace, "loss": trace["loss"].copy()}
     other["loss"][step:] += gap
-    rows = [dict(zip(certificate.KEY, (*point, "sgd", 0.1, "fp32", 64)),
-                 epochs=1, steps=100) for point in (
-        Point("jax", "step", "device"), Point(*certificate.REFERENCE))]
+    rows = [dict(zip(certificate.KEY, (*variant, "sgd", 0.1, "fp32", 64)),
+                 epochs=1, steps=100) for variant in (
+        Variant("jax", "step", "device"), Variant(*judging.REFERENCE))]
     found = dict(zip(map(certificate.key, rows), (other, trace)))
-    judged = [certificate._judge(row, rows, found) for row in rows]
+    judged = [judging.judge(row, rows, found) for row in rows]
     assert [row["proved"] for row in judged] == [proved, True]
 
 
 def test_feeds_and_rungs_meet_the_same_rates():
     """Whoever is compared runs the same epochs: a falling rate that is
     stretched over another number of steps would be another computation."""
-    points = [Point("torch", "eager", "host"), Point("jax", "eager", "device"),
-              Point(*certificate.REFERENCE)]
+    variants = [Variant("torch", "eager", "host"), Variant("jax", "eager", "device"),
+              Variant(*judging.REFERENCE)]
     for n in (1300, 50_000):
-        rows = certificate.required(dict.fromkeys(points, {"sgd": 0.1}),
+        rows = certificate.required(dict.fromkeys(variants, {"sgd": 0.1}),
                                     [64, 1024], n)
         for size in (64, 1024):
             (epochs, steps), = {(row["epochs"], row["steps"]) for row in rows
@@ -326,7 +328,7 @@ def test_true_records_are_fair():
     records = comparison()
     for r in records:
         record.check(r)
-    verdicts = audit.audit(records, floor=FLOOR)
+    verdicts = audit.audit(records, peak=FLOOR)
     assert {v.level for v in verdicts} == {audit.FAIR}, verdicts
     assert all(v.words for v in verdicts)
 
@@ -336,7 +338,7 @@ def test_a_fault_in_a_record_is_named(fault):
     name, edit, rule = fault
     records = comparison()
     edit(records[2])
-    verdicts = audit.audit(records, floor=FLOOR)
+    verdicts = audit.audit(records, peak=FLOOR)
     broken = {v.rule: v for v in verdicts if v.level != audit.FAIR}
     assert rule in broken, broken
     level = audit.WARNING if rule in (
@@ -350,8 +352,8 @@ def test_what_varies_on_purpose_is_no_fault():
     records = comparison()
     for r in records[::2]:
         r["config"]["optimizer"] = "sgd"
-    assert audit.unfair(audit.audit(records, floor=FLOOR))
-    verdicts = audit.audit(records, vary=("optimizer",), floor=FLOOR)
+    assert audit.unfair(audit.audit(records, peak=FLOOR))
+    verdicts = audit.audit(records, vary=("optimizer",), peak=FLOOR)
     assert not audit.unfair(verdicts)
     assert not audit.comparable(records[::2], records[1::2])
 
@@ -384,7 +386,7 @@ def test_a_missing_fence_is_seen_in_a_real_run(tmp_path):
 def test_an_unfair_comparison_prints_no_ratio_and_draws_no_figure(tmp_path):
     recipe = tmp_path / "unfair.toml"
     recipe.write_text(
-        'title = "unfair"\npoints = ["jax:step", "torch:eager"]\n'
+        'title = "unfair"\nvariants = ["jax:step", "torch:eager"]\n'
         f'dataset = "{DATASET}"\nexamples = 640\nbatch_sizes = [64]\n'
         'seeds = [0]\nepochs = 2\n[jax]\noptimizer = "sgd"\nlr = 0.01\n')
     done = call(ROOT / "compare.py", "--recipe", recipe, "--data-dir", FOLDER,
@@ -422,12 +424,12 @@ def test_a_certificate_is_judged_again_when_it_is_read(tmp_path):
 def test_what_was_compared_with_nothing_is_not_proved():
     trace = {"loss": np.ones(20), "accuracy": np.ones(20),
              "evaluation": np.ones((1, 4)), "w0": np.ones(3)}
-    rows = [dict(zip(certificate.KEY, (*point, optimizer, 0.1, "fp64", 64)),
-                 epochs=1, steps=20) for point, optimizer in (
-        (Point("jax", "step", "device"), "sgd"),
-        (Point(*certificate.REFERENCE), "adam"))]
+    rows = [dict(zip(certificate.KEY, (*variant, optimizer, 0.1, "fp64", 64)),
+                 epochs=1, steps=20) for variant, optimizer in (
+        (Variant("jax", "step", "device"), "sgd"),
+        (Variant(*judging.REFERENCE), "adam"))]
     found = {certificate.key(row): trace for row in rows}
-    judged = [certificate._judge(row, rows, found) for row in rows]
+    judged = [judging.judge(row, rows, found) for row in rows]
     assert not any(row["proved"] for row in judged)
     assert "NOT PROVED" in certificate.line(judged)
 
@@ -441,6 +443,6 @@ def test_a_step_that_is_not_compiled_is_not_called_compiled(tmp_path):
 
 
 def test_a_speed_of_another_device_judges_nothing():
-    verdicts = audit.audit(comparison(), floor={**FLOOR, "device": "other"})
+    verdicts = audit.audit(comparison(), peak={**FLOOR, "device": "other"})
     (speed,) = [v for v in verdicts if v.rule == "possible speed"]
     assert speed.level == audit.UNKNOWN

@@ -4,14 +4,14 @@ import pytest
 from common import DATASET, FOLDER, ROOT, STUB, call
 
 import compare
-from bench import recipe
-from bench.cli import Fault
+from bench.kit.cli import Fault
+from bench.report.sections import SECTIONS
 
 GOOD = f"""
 title = "two stubs"
 print = ["Accuracy"]
 vary = ["lr"]
-points = ["one:eager", "two:eager"]
+variants = ["one:eager", "two:eager"]
 dataset = "{DATASET}"
 optimizer = "sgd"
 batch_sizes = [100]
@@ -83,8 +83,8 @@ def test_what_is_no_recipe_is_refused(tmp_path):
                          ids=lambda path: path.stem)
 def test_every_recipe_here_can_be_asked_for(path):
     args = compare.arguments(["--recipe", str(path)])
-    assert args.chosen.title and args.points
-    assert set(args.chosen.sections) <= set(recipe.SECTIONS)
+    assert args.chosen.title and args.variants
+    assert set(args.chosen.sections) <= set(SECTIONS)
     claims = "".join((ROOT / "docs" / page).read_text("utf-8")
-                     for page in ("claims.md", "limit.md"))
+                     for page in ("claims.md", "floor.md"))
     assert f"recipes/{path.name}" in claims or path.stem == "aa"

@@ -1,5 +1,6 @@
 """What the report says follows from the numbers, and its pages stand alone."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,9 +9,16 @@ import pytest
 from common import ROOT
 from records import comparison, make
 
-from bench import audit, book, page, paper, report, sentences, tables
-from bench.cli import Fault
-from bench.summary import summarise
+from bench.analyse.found import Found
+from bench.kit.cli import Fault
+from bench.proof import audit
+from bench.report import answer as first
+from bench.report import output, page, paper, render
+from bench.report.reasons import reasons
+from bench.report.sections import SECTIONS, sections
+from bench.report.table import Bold, Table
+from bench.report.words import TEXTS
+from bench.tools import book
 
 FLOOR = {"flops": 200e9, "device": "cpu"}
 PROVED = True, "parity proved: 3 float64 traces", None
@@ -18,14 +26,13 @@ NOT_PROVED = False, "parity NOT PROVED: no float64 trace of jax step", None
 SCRIPTS = {"jax": "a", "torch": "b"}
 
 
-def found(records, proof=PROVED, width=None):
-    verdicts = audit.audit(records, (), FLOOR)
-    return sentences.Found(records, summarise(records), proof, verdicts,
-                           width, SCRIPTS), verdicts
+def found(records, proof=PROVED, width=None, measured=()):
+    return Found(records, proof, audit.audit(records, (), FLOOR), SCRIPTS,
+                 measured, width=width)
 
 
 def answer(records, proof=PROVED, width=None):
-    return " ".join(sentences.answer(found(records, proof, width)[0]))
+    return " ".join(first.answer(found(records, proof, width)))
 
 
 def failed(r, status, tail):
@@ -87,7 +94,7 @@ def test_an_unfair_comparison_has_no_ratio_in_any_sentence():
 
 def test_a_missing_certificate_comes_first():
     text = answer(comparison(), NOT_PROVED)
-    assert text.startswith("That the points compute the same is not proved "
+    assert text.startswith("That the variants compute the same is not proved "
                            "(no float64 trace of jax step)")
 
 
@@ -125,20 +132,53 @@ def test_an_explanation_needs_its_number():
             ("jax", "step"), ("torch", "eager"), ("torch", "step"))
         for second in [0.5 + 0.05 * ((seed + (rung == "step")) % 2)]]
         for factor in (1, 2))
-    claims = dict(sentences.explanations(found(same)[0], [], {}))
-    assert not claims
-    claims = dict(sentences.explanations(found(faster)[0], [], {}))
+    assert not reasons(found(same))
+    claims = dict(reasons(found(faster)))
     assert "torch step takes 0.5" in claims["Compilation"]
     assert "torch step at batch size 256 after" in claims["Amortisation"]
     faster[0]["environment"]["threads"] = 1
-    assert sentences.explanations(found(faster)[0], [], {}) == []
+    assert reasons(found(faster)) == []
     del faster[0]
-    bars = {("jax", 64): [("fusion", [1e-4, 1.1e-4, 0.9e-4])]}
-    claims = dict(sentences.explanations(found(faster)[0], [], bars))
-    assert claims["Fusion"].startswith("Fusing operations saves jax 100 µs")
-    unsure = {("jax", 64): [("fusion", [1e-4, -1e-4, 2e-4])]}
-    assert "Fusion" not in dict(sentences.explanations(found(faster)[0], [],
-                                                       unsure))
+    what = found(faster)
+    bar = ("jax-unfused", "step"), ("jax", "step")
+    what.waterfalls = {("jax", 64): [(bar, [1e-4, 1.1e-4, 0.9e-4])]}
+    assert dict(reasons(what))["Fusion"].startswith(
+        "Fusing operations saves jax 100 µs")
+    what.waterfalls = {("jax", 64): [(bar, [1e-4, -1e-4, 2e-4])]}
+    assert "Fusion" not in dict(reasons(what))
+
+
+# -------------------------------------------------------------- the tables
+
+ODD = Table(["name", "share", "seconds", "first | second"], [
+    ("a|b & <c> 5 % _", 0.5, Bold((1.234, (1.2, 1.3))), None),
+    ("long " * 12, 1, (0.1, 0.02, None), (None, None))],
+    {"share": "{:.0%}".format})
+
+
+def test_a_table_looks_as_its_values_are():
+    assert ODD.right() == [False, True, True, True]
+    assert list(ODD.texts())[1:] == [
+        ["a|b & <c> 5 % _", "50%", "1.23 (1.20 to 1.30)", "-"],
+        ["long " * 12, "1", "0.100 ± 0.0200", "-"]]
+    lines = render.as_markdown(["above", ODD]).splitlines()
+    assert lines[2:4] == [r"| name | share | seconds | first \| second |",
+                          "| --- | --: | --: | --: |"]
+    assert r"| a\|b & <c> 5 % _ | 50% | **1.23 (1.20 to 1.30)** | - |" in lines
+    page = render.as_html(["1 < 2", ODD])
+    assert "<p>1 &lt; 2</p>" in page and "a|b &amp; &lt;c&gt; 5 % _" in page
+    assert '<td class="n"><b>1.23 (1.20 to 1.30)</b></td>' in page
+    assert r"a|b \& <c> 5 \% \_ & 50\% & \textbf{1.23" in render.as_latex(ODD)
+    terminal = render.as_terminal([ODD])
+    assert "*1.23 (1.20 to 1.30)*" in terminal
+    assert max(map(len, terminal.splitlines())) <= render.WIDTH
+    assert render.as_csv(["a", "b"], [[None, 'x"y'], [1, "u,v"]]) == (
+        'a,b\n,"x""y"\n1,"u,v"\n')
+
+
+def test_every_text_above_a_table_is_of_a_section():
+    assert {*TEXTS["sections"]} <= {*SECTIONS}
+    assert len(TEXTS["glossary"]) == 9
 
 
 # --------------------------------------------------------------- the pages
@@ -166,55 +206,27 @@ CASES = {
     "none finished": [failed(r, "failed", "why") for r in comparison()]}
 
 
-def test_a_variant_has_a_shade_of_its_frameworks_colour():
-    from bench.style import COLOURS, SHADES, colour
-    known = ["torch", "jax-adam", "mine", "jax", "jax-warm", "yours"]
-    paints = {name: colour(name, known) for name in known}
-    assert len(set(paints.values())) == len(known)
-    assert (paints["jax"], paints["torch"]) == tuple(COLOURS.values())
-    assert {paints["jax-adam"], paints["jax-warm"]} < set(SHADES["jax"])
-
-
-def test_energy_is_drawn_where_it_was_measured():
-    from bench import plots_time
-    from bench.summary import group
-    groups = group(comparison())
-    weighed = [{"kind": "energy", "contender": "jax", "rung": "step",
-                "feed": "device", "batch_size": 256, "measurements": {
-                    "gross": {"value": 20.0}, "net": {"value": 12.0}}}]
-    assert len(plots_time.final(groups, []).axes) == 2
-    *_, axis = plots_time.final(groups, weighed).axes
-    assert [line.get_xdata()[0] for line in axis.lines] == [20.0, 12.0]
-
-
 @pytest.fixture(scope="module", params=list(CASES))
 def made(request, tmp_path_factory):
-    """(folder with figures and report.html, sentences.Found)"""
-    from bench import plots
-    records = CASES[request.param]
+    """(folder that everything was written to, Found)"""
     folder = tmp_path_factory.mktemp("report")
     (folder / "figures").mkdir()
-    what, verdicts = found(records)
-    plots.draw(folder / "figures", records, what.rows, PROVED)
-    text = tables.summary(records, what.rows, PROVED, verdicts, None, SCRIPTS,
-                          answer=sentences.answer(what))
-    (folder / "summary.md").write_text(text, "utf-8")
-    (folder / "summary.tex").write_text(paper.tex(text), "utf-8")
-    (folder / "report.html").write_text(page.write(
-        folder, what, verdicts, [], text), "utf-8")
+    what = found(CASES[request.param])
+    assert output.write(folder, what, ["a machine"])
     return folder, what
 
 
 def test_the_page_has_every_table_figure_and_sentence(made):
     folder, what = made
     text = (folder / "report.html").read_text("utf-8")
-    for title in re.findall(r"^## (.*)$", (folder / "summary.md").read_text(
-            "utf-8"), re.M)[1:]:  # the answer stands above
+    titles = re.findall(r"^## (.*)$", (folder / "summary.md").read_text(
+        "utf-8"), re.M)
+    for title in [*titles[1:], "Glossary"]:  # the answer stands above
         assert f"<summary>{title}</summary>" in text
     assert text.count("<figure") == len(list((folder / "figures").glob(
         "*.svg")))
     assert len(re.findall(r'<img alt="[^"]{20,}"', text)) == text.count("<img")
-    for sentence in sentences.answer(what):
+    for sentence in first.answer(what):
         assert sentence.replace("'", "&#x27;") in text
     assert "<b>why & where</b>" not in text
     outside = re.sub(r'href="(runs/|[a-z.]+\.(csv|md|json))"', "", text)
@@ -223,9 +235,8 @@ def test_the_page_has_every_table_figure_and_sentence(made):
 
 
 def test_the_terminal_shows_a_table_whole_in_a_hundred_columns(made):
-    folder, what = made
-    text = report.terminal_tables(folder, ("Answer", "Speed", "Audit",
-                                           "Parity"))
+    _, what = made
+    text = output.printed(what, ("Answer", "Speed", "Audit", "Parity"))
     assert max(map(len, text.splitlines())) <= 100
     speed = text[text.index("\nSpeed\n"):text.index("\nAudit\n")]
     for row in what.rows:
@@ -255,9 +266,9 @@ def test_the_pdf_has_two_pages_at_most(made):
     folder, what = made
     if not what.done:
         with pytest.raises(Exception, match="no run has finished"):
-            paper.write(folder, what, [], {})
+            paper.write(folder, what)
         return
-    paper.write(folder, what, [], {})
+    paper.write(folder, what)
     content = (folder / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     counts = re.findall(rb"/Type\s*/Pages\b[^>]*?/Count\s+(\d+)"
@@ -287,13 +298,10 @@ def test_a_page_works_offline_on_any_screen_and_by_keyboard(
         browser, tmp_path, which, width, scheme):
     path = book.PAGE
     if which == "report":
-        from bench import plots
-        path, records = tmp_path / "report.html", CASES["full"]
+        path, what = tmp_path / "report.html", found(CASES["full"])
         (tmp_path / "figures").mkdir()
-        what, verdicts = found(records)
-        plots.draw(tmp_path / "figures", records, what.rows, PROVED)
-        path.write_text(page.write(tmp_path, what, verdicts, [], tables.summary(
-            records, what.rows, PROVED, verdicts, None, SCRIPTS)), "utf-8")
+        output.draw_all(tmp_path, what)
+        path.write_text(page.page(tmp_path, what, sections(what)), "utf-8")
     context = browser.new_context(viewport={"width": width, "height": 800},
                                   color_scheme=scheme, offline=True)
     view, asked, errors = context.new_page(), [], []
@@ -334,38 +342,34 @@ def test_the_readme_names_what_the_report_makes():
 
 def test_published_results_are_copied_and_the_readme_joined_from_them(
         tmp_path, monkeypatch):
-    from bench import publish
-    kept = tmp_path / "docs/results/abacus/steps"
+    from bench.tools import publish
+    target = tmp_path / "docs/results/abacus"
+    kept = target / "limit"  # before there was an answer.json
     kept.mkdir(parents=True)
-    (kept / "summary.md").write_text("# Steps, earlier\n\n## Answer\n")
-    stale = tmp_path / "docs/results/abacus/all"
-    stale.mkdir(parents=True)
-    (stale / "old.png").write_bytes(b"old")
+    (kept / "summary.md").write_text("# Earlier\n")
+    (target / "all").mkdir()
+    (target / "all" / "old.png").write_bytes(b"old")
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     monkeypatch.setattr("sys.argv", ["publish.py", "abacus"])
     with pytest.raises(Fault, match="nothing to publish"):
         publish.main()
-    records, out = CASES["full"], tmp_path / "results"
+    out, what = tmp_path / "results", found(CASES["full"])
     (out / "figures").mkdir(parents=True)
-    for stem in ("seconds", "ratios"):
-        (out / "figures" / f"{stem}.png").write_bytes(stem.encode())
-    (out / "summary.md").write_text(tables.summary(
-        records, summarise(records), PROVED, [], None, SCRIPTS,
-        answer=["JAX is red.", "PyTorch is blue."]))
-    for name in ("summary.csv", "results.csv"):
-        (out / name).write_text("a,b\n")
+    output.write(out, what, ["a machine"])
     readme = tmp_path / "README.md"
     readme.write_text("before\n" + "old\n".join(publish.MARKS) + "after\n")
-    assert publish.main() == 0 and not (stale / "old.png").exists()
-    page = (tmp_path / "docs/results/abacus/README.md").read_text()
+    assert publish.main() == 0 and not (target / "all" / "old.png").exists()
+    page = (target / "README.md").read_text()
     names = re.findall(r"\]\(([^)]+)\)", page)
-    assert all((tmp_path / "docs/results/abacus" / name).exists()
-               for name in names if name.startswith("all/"))
-    assert "all/seconds.png" in page and "Steps, earlier" in page
+    assert all((target / name).exists() for name in names)
+    assert {"all/seconds.png", "all/answer.json",
+            "limit/summary.md"} <= {*names}
+    said = json.loads((target / "all/answer.json").read_text())
+    assert said["environment"]["cpu_model"] == ["a processor"]
     text = readme.read_text()
     assert text.startswith("before") and text.endswith("after\n")
-    assert "old\n" not in text and "JAX is red.\n" in text
+    assert "old\n" not in text and first.answer(what)[0] in text
     assert "(docs/results/abacus/all/ratios.png)" in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert table[0].startswith("| seconds an epoch, batch | jax epoch |")
-    assert 3 <= len(table) <= 2 + 4 and re.match(r"\| 64 \| \**0\.", table[2])
+    assert len(table) == 2 + 3 and re.match(r"\| 64 \| \*\*0\.", table[2])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from records import comparison, make
 
-from bench import stats, summary, tables
+from bench.analyse import groups, ratios, stats
+from bench.analyse.found import Found
 
 TRUTH, REPETITIONS, EPOCHS = 0.8, 2000, 9
 SCENARIOS = {"quiet": (0.0, 0.0), "drift": (0.1, 0.0),
@@ -64,52 +65,58 @@ def test_t_quantiles_are_those_of_a_table():
         assert abs(stats.t95(freedom) - value) < 6e-4
 
 
+def compared(records, width=None, scripts=()):
+    """The only ratio of jax and torch."""
+    found = Found(records, (True, "", None), [], dict(scripts), width=width)
+    (pair,) = ratios.pairs(found.groups)
+    return ratios.ratio(found, *pair)
+
+
 def test_fewer_than_three_blocks_have_no_interval():
     for blocks in (1, 2):
-        groups = summary.group(comparison(blocks=blocks))
-        (line,) = [text for text in tables.ratios(groups, None, {})
-                   if "jax step" in text]
-        assert "too few blocks to say" in line and " to " not in line.split(
-            "|")[3]
+        two = compared(comparison(blocks=blocks))
+        assert (two.verdict, two.span, two.order) == (ratios.FEW, None, None)
 
 
-@pytest.mark.parametrize("jax, torch, words", [
-    (0.5, 0.7, "jax step is faster"), (0.7, 0.5, "torch eager is faster"),
-    (0.5, 0.5, "no difference shown")])
-def test_the_verdict_follows_the_interval(jax, torch, words):
-    groups = summary.group(comparison(jax, torch, blocks=5))
-    (line,) = [text for text in tables.ratios(groups, None, {})
-               if "jax step /" in text]
-    assert words in line
+@pytest.mark.parametrize("jax, torch, verdict, better", [
+    (0.5, 0.7, ratios.FIRST, "jax"), (0.7, 0.5, ratios.SECOND, "torch"),
+    (0.5, 0.5, ratios.NONE, None)])
+def test_the_verdict_follows_the_interval(jax, torch, verdict, better):
+    two = compared(comparison(jax, torch, blocks=5))
+    assert two.verdict == verdict
+    assert (two.order and two.order[0][0]) == better
 
 
 def test_nothing_below_the_control_is_named():
-    groups = summary.group(comparison(0.5, 0.52, blocks=5))
-    key = ("jax step", "torch eager")
-    for width, words in ((0.001, "jax step is faster"),
-                         (0.2, "smaller than what one script shows")):
-        text = "\n".join(tables.ratios(groups, width, {}))
-        assert words in text, key
+    records = comparison(0.5, 0.52, blocks=5)
+    for width, verdict in ((0.001, ratios.FIRST), (0.2, ratios.SMALL)):
+        assert compared(records, width).verdict == verdict
 
 
 def test_one_script_under_two_names_is_a_control():
-    records = comparison(0.5, 0.7, blocks=5)
     hashes = {"jax": "x", "torch": "x"}
-    text = "\n".join(tables.ratios(summary.group(records), None, hashes))
-    assert "FALSE ALARM" not in text  # two rungs of it are two things
+    records = comparison(0.5, 0.7, blocks=5)
+    # Two rungs of it are two things.
+    assert compared(records, scripts=hashes).verdict == ratios.FIRST
+    assert ratios.find_width(groups.group(records), hashes) is None
     for r in records:
         r["config"]["rung"] = "eager"
-    text = "\n".join(tables.ratios(summary.group(records), None, hashes))
-    assert "FALSE ALARM" in text
+    assert compared(records, scripts=hashes).verdict == ratios.ALARM
+    assert ratios.find_width(groups.group(records), hashes) > 0.3
+    same = [{**r, "timing": {**r["timing"], "steady_epoch_s": 0.5 + 0.01 * (
+        r["block"] % 3 == len(r["contender"]) % 3)}} for r in records]
+    assert compared(same, scripts=hashes).verdict == ratios.HELD
 
 
 def test_break_even_is_said_only_when_it_is_reached():
-    assert tables.repaid([10, 11, 9], [0.5, 0.5, 0.5])[2] == (
-        "repaid in a run of 26 epochs or more")
-    assert tables.repaid([10, 11, 9], [-1, -1.1, -0.9])[2].startswith("never")
-    assert tables.repaid([10, 11, 9], [-1, 1.1, -0.9])[2].startswith("not sh")
-    assert tables.repaid([10], [0.5])[2] == "too few blocks to say"
-    assert tables.repaid([9, 9, 9], [0.01, 1, 9])[2] == "too uncertain to say"
+    _, span, verdict = ratios.repaid([10, 11, 9], [0.5, 0.5, 0.5])
+    assert verdict == ratios.REPAID and 25 < span[1] < 26
+    for costs, gains, verdict in (
+            ([10, 11, 9], [-1, -1.1, -0.9], ratios.NEVER),
+            ([10, 11, 9], [-1, 1.1, -0.9], ratios.UNSHOWN),
+            ([10], [0.5], ratios.FEW), ([9, 9, 9], [0.01, 1, 9],
+                                        ratios.UNSURE)):
+        assert ratios.repaid(costs, gains)[2] == verdict
 
 
 def test_a_diverged_run_enters_no_number():
@@ -117,7 +124,7 @@ def test_a_diverged_run_enters_no_number():
     lost = make("jax", "step", seed=9, block=9)
     lost.update(status="diverged", final={"test_loss": None,
                                           "test_accuracy": None})
-    rows = summary.summarise([*records, lost])
+    rows = groups.summarise([*records, lost])
     (row,) = [row for row in rows if row["contender"] == "jax"]
     assert (row["runs"], row["ok"]) == (4, 3)
     assert row["test_accuracy"] == pytest.approx(0.97)

@@ -25,8 +25,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import data  # noqa: E402
-from bench import digits, recipe, record, weights  # noqa: E402
-from bench.cli import Fault  # noqa: E402
+from bench.kit import files, weights  # noqa: E402
+from bench.kit.cli import Fault  # noqa: E402
+from bench.report.sections import SECTIONS  # noqa: E402
+from bench.run import recipe, record  # noqa: E402
+from bench.tools import digits  # noqa: E402
 
 SECONDS = 5  # more for one small input is a surprise, too
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null'
@@ -77,7 +80,7 @@ def judge_record(text, found):
     if found is None:
         return
     require(json.loads(text) == found)
-    require(record.parse(record.dumps(found).encode()) == found)
+    require(record.parse(files.dumps(found).encode()) == found)
     require(found["status"] in record.STATES)
     if found["status"] != "ok":
         return
@@ -92,7 +95,7 @@ def judge_record(text, found):
 RECIPE = b"""title = "a" # b
 print = ["Speed", 'Audit']
 vary = ["lr"]
-points = ["jax:step", "x:eager:host"]
+variants = ["jax:step", "x:eager:host"]
 batch_sizes = [64, 1_024]
 seeds = [ 0,
   1 ]
@@ -111,7 +114,8 @@ init = "own"
 
 def read_recipe(raw):
     import compare
-    return recipe.parse(raw, Path("/nowhere"), compare.make_parser())
+    return recipe.parse(raw, Path("/nowhere"), compare.make_parser(),
+                        tuple(SECTIONS))
 
 
 def recipe_seeds(_):
@@ -171,7 +175,7 @@ READERS = {
     "weights": Reader(read_npz, (Fault,), npz_seeds, judge_npz),
     "recipe": Reader(read_recipe, (ValueError,), recipe_seeds, judge_recipe),
     "idx": Reader(data.parse_idx, (ValueError,), idx_seeds, judge_idx),
-    "record": Reader(record.parse, (record.BadRecord, record.NewerRecord),
+    "record": Reader(record.parse, (files.BadFile, record.NewerRecord),
                      record_seeds, judge_record),
 }
 

@@ -16,20 +16,22 @@ from pathlib import Path
 
 from common import CACHE, ROOT, call
 
-from bench import record
-from bench.weights import read_weights
+from bench.kit import files
+from bench.kit.weights import read_weights
+from bench.run import record
 
 TWIG = Path(__file__).resolve().parent / "twig.py"
 LIMIT, EPOCHS = 640, 2
-BASE = ("--contender", f"twig={TWIG}", "--points", "twig:eager", "--dataset",
+BASE = ("--contender", f"twig={TWIG}", "--variants", "twig:eager", "--dataset",
         "digits", "--data-dir", CACHE, "--examples", LIMIT, "--epochs", EPOCHS,
         "--seeds", "0", "--batch-sizes", "64")
 
 NO_FIGURES = """
 import os, sys, types
-for name in ("plots", "plots_parity"):
-    plots = sys.modules[f"bench.{name}"] = types.ModuleType(name)
-    plots.draw = lambda *arguments: []
+for name in ("axes", "style", "curves", "rows", "sizes", "parity"):
+    stub = sys.modules[f"bench.report.figures.{name}"] = types.ModuleType(name)
+    stub.__getattr__ = lambda name: lambda *arguments: (
+        [] if name == "chosen" else None)
 """
 
 
@@ -153,7 +155,7 @@ def check_file(path, sizes=(784, 256, 128, 10)):
     """Raise unless the file under this final name is whole."""
     if path.suffix == ".json":
         read = record.parse if path.parent.name == "runs" else (
-            record.parse_json)
+            files.parse_json)
         read(path.read_bytes())
         return
     if path.suffix == ".npz":

@@ -5,7 +5,6 @@ values here makes the first test fail.
 """
 
 import argparse
-import os
 import sys
 import time
 
@@ -18,7 +17,7 @@ import compare
 import data
 import mlp_jax
 import mlp_torch
-from bench import cli, flags
+from bench.kit import cli, flags, rungs
 
 # What no whole number is; a leading + or blank, _ and other digits count.
 WORDS = ("", " ", "abc", "32.5", "1e3", "0x20", "1_000", " 5 ", "+5", "٣",
@@ -32,7 +31,7 @@ PATHS = ("", "\0", "a\0", "\0a", "a\0b", "x" * 256, "a/" + "x" * 256,
          "/" + "y/" * 3000, "x" * 100_000)
 SWITCH = ("1", "0", "", "yes", "no", "true", "false", "x", " ", "-1", "None",
           "on", "off")
-POINTS = ("", ":", "jax", "jax:", ":step", "jax:turbo", "none:step",
+VARIANTS = ("", ":", "jax", "jax:", ":step", "jax:turbo", "none:step",
           "jax:step:gpu", "jax:epoch:host", "jax:step:device:x", "JAX:step",
           "../../x:step", "jax:step ", "jax step", "$(touch PWNED):step")
 CONTENDERS = ("", "=", "x", "=x", "x=", "A=x", "1a=x", "a b=x", "../x=y",
@@ -54,13 +53,13 @@ BAD = {
     "--precision": CHOICES, "--device": CHOICES, "--rung": CHOICES,
     "--feed": CHOICES, "--data-dir": PATHS, "--out": PATHS, "--init": PATHS,
     "--save": PATHS, "--json": PATHS, "--quick": SWITCH,
-    "--help": SWITCH, "--points": POINTS,
-    "--cuda-points": POINTS, "--contender": CONTENDERS,
+    "--help": SWITCH, "--variants": VARIANTS,
+    "--contender": CONTENDERS,
     "--mirror": MIRRORS}
 
 
 def kit_parser(argv):
-    return flags.parse("stub.py", flags.RUNGS, "step", argv)
+    return flags.parse("stub.py", tuple(rungs.RUNGS), "step", argv)
 
 
 def data_parser(argv):
@@ -202,10 +201,10 @@ def test_no_epochs_only_with_save_and_never_too_many_steps(tmp_path):
 
 @pytest.mark.fault("A8")
 def test_a_value_given_twice_is_run_once_and_that_is_said(capsys):
-    args = compare.arguments(["--seeds", "0", "0", "1", "--points", "jax:step",
+    args = compare.arguments(["--seeds", "0", "0", "1", "--variants", "jax:step",
                               "jax:step:device", "--batch-sizes", "8", "08"])
     assert args.seeds == [0, 1] and args.batch_sizes == [8]
-    assert [str(point) for point in args.points] == ["jax step"]
+    assert [str(variant) for variant in args.variants] == ["jax step"]
     said = capsys.readouterr().err
     assert "--seeds: each value is run once" in said and "--batch-si" in said
 
@@ -229,14 +228,12 @@ def test_of_an_option_given_twice_the_last_one_counts():
 @pytest.mark.slow
 @pytest.mark.fault("A15")
 def test_a_rung_that_a_framework_lacks_is_a_row_that_says_so(tmp_path):
-    if os.path.exists("/dev/nvidia0"):
-        pytest.skip("this machine has a GPU, where PyTorch has this rung")
-    done = runs.compare(tmp_path / "out", "--points", "torch:graph",
+    done = runs.compare(tmp_path / "out", "--variants", "jax:model",
                         "twig:eager", env=runs.plain(tmp_path / "stubs"))
     assert done.returncode == 1
     found = {row["contender"]: row for row in runs.rows(tmp_path / "out")}
-    assert found["torch"]["status"] == "unavailable"
-    assert "CUDA graph" in found["torch"]["reason"]
+    assert found["jax"]["status"] == "unavailable"
+    assert "--rung" in found["jax"]["reason"]
     assert found["twig"]["status"] == "ok"
 
 

@@ -11,7 +11,7 @@ from common import ROOT, call
 from siege import runs
 from siege.tools import error_of
 
-from bench import launch
+from bench.run import launch
 
 # kind of the twig: (faults, state, words of the reason in the CSV)
 KINDS = {
@@ -113,16 +113,16 @@ def test_what_a_child_says_without_end_does_not_fill_the_disk():
 
 @pytest.mark.slow
 @pytest.mark.fault("P18")
-def test_a_point_that_always_fails_alike_is_given_up(tmp_path):
+def test_a_variant_that_always_fails_alike_is_given_up(tmp_path):
     sizes = range(70, 76)
     done = runs.compare(
-        tmp_path, "--points", "twig:eager", "twig:step", "--batch-sizes",
+        tmp_path, "--variants", "twig:eager", "twig:step", "--batch-sizes",
         *sizes, env={**runs.plain(tmp_path / "stubs"), "MLP_TWIG": "*:crash"})
     assert done.returncode == 1
     found = [row["status"] for row in runs.rows(tmp_path)]
     assert sorted(found) == ["failed"] * 6 + ["unavailable"] * 6
     assert "3 runs failed alike: " in done.stdout
-    again = runs.compare(tmp_path, "--points", "twig:eager", "--batch-sizes",
+    again = runs.compare(tmp_path, "--variants", "twig:eager", "--batch-sizes",
                          *sizes, env=runs.plain(tmp_path / "stubs"))
     assert "0 of them done, 6 to run" in again.stdout
     assert set(runs.states(tmp_path).values()) == {"ok"}
@@ -144,14 +144,14 @@ def test_no_process_can_be_started(tmp_path, request, limit):
     limited = runs.plain(tmp_path / "limited", f"""
 import resource
 if sys.argv[0].endswith("compare.py"):
-    from bench import grid
-    plain = grid.Grid.probe
-    def probe(self, points):
+    from bench.run import grid
+    plain = grid.Grid.look
+    def look(self, variants):
         {'os.setresuid(54321, 54321, 54321)' if 'nproc' in limit else ''}
         kind = resource.RLIMIT_{limit[2:].partition('=')[0].upper()}
         resource.setrlimit(kind, ({limit.partition('=')[2]},) * 2)
-        return plain(self, points)
-    grid.Grid.probe = probe
+        return plain(self, variants)
+    grid.Grid.look = look
 """)
     for folder in (place, out, out / "runs", out / "figures"):
         folder.chmod(0o777)
@@ -190,7 +190,7 @@ def test_a_script_of_the_pair_is_lost(tmp_path, how):
     if how == "unreadable":  # chmod would not stop root
         (project / "mlp_jax.py").mkdir()
     (project / ".cache").symlink_to(ROOT / ".cache")
-    done = call(project / "compare.py", *runs.BASE, "--points", "jax:step",
+    done = call(project / "compare.py", *runs.BASE, "--variants", "jax:step",
                 "--out", tmp_path / "out")
     assert "mlp_jax.py" in error_of(done, 4)
     assert list((tmp_path / "out").rglob("*.json")) == []

@@ -19,13 +19,13 @@ import pytest
 from siege import runs
 
 SWEEP = {
-    "stub": ("--points", "twig:eager", "twig:step", "--batch-sizes", 64, 65),
-    "pair": ("--points", "jax:step", "torch:eager", "--epochs", 1,
+    "stub": ("--variants", "twig:eager", "twig:step", "--batch-sizes", 64, 65),
+    "pair": ("--variants", "jax:step", "torch:eager", "--epochs", 1,
              "--batch-sizes", 64, 65)}
 # Seconds that a sweep takes, about; with what is made before its first run
-# (weights, certificate, the machine's limit), and without.
+# (weights, certificate, the machine's peak), and without.
 LONGEST = {("stub", False): 5.0, ("stub", True): 2.5, ("pair", True): 12.0}
-BEFORE = ("init", "certificate.json", "limit.json")
+BEFORE = ("init", "certificate.json", "peak.json")
 
 # In every process: where a file is written, pause() is called before each
 # fsync and rename, and after a file was made, when it is still empty.

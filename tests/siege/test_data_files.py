@@ -29,7 +29,8 @@ from siege.tools import (
 )
 
 import data
-from bench import dataset, digits
+from bench.run import dataset
+from bench.tools import digits
 from data import Fault
 
 LABELS = NAMES[3]  # the smallest file
@@ -343,7 +344,7 @@ def test_a_file_that_changes_after_its_hash_is_not_seen(copied, monkeypatch):
 @pytest.mark.fault("D22")
 def test_arrays_own_their_memory(small):
     code = ("import sys, numpy, data\n"
-            "from bench import digits\n"
+            "from bench.tools import digits\n"
             "raw = digits.idx(numpy.arange(4, dtype=numpy.uint8))\n"
             "array = data.parse_idx(raw)\n"
             "bad = not (array.flags.owndata and array.flags.writeable)\n"
@@ -429,7 +430,7 @@ def generating(monkeypatch):
     monkeypatch.setattr(dataset, "subprocess", SimpleNamespace(
         run=run, DEVNULL=None))
     monkeypatch.setitem(data.DATASETS, "mnist",
-                        (*data.DATASETS["mnist"][:2], (CLOSED,)))
+                        data.DATASETS["mnist"]._replace(mirrors=(CLOSED,)))
     return commands
 
 
@@ -459,7 +460,7 @@ def test_without_mnist_the_digits_are_taken(
     cache = str(dataset.CACHE)
     assert dataset.find_data("digits", tmp_path) == ("digits", cache)
     assert generating[0][2:] == [str(os.getpid()), "all", "-",
-                                 f"{ROOT}/bench/digits.py", cache]
+                                 f"{ROOT}/bench/tools/digits.py", cache]
     assert capfd.readouterr() == ("", "")
     assert dataset.find_data("auto", tmp_path) == ("digits", cache)
     assert "GOING ON WITH GENERATED DIGITS" in capfd.readouterr().err
@@ -474,17 +475,17 @@ def test_without_mnist_the_digits_are_taken(
 
 @pytest.mark.slow
 def test_digits_are_written_where_they_are_read(tmp_path):
-    script = ROOT / "bench" / "digits.py"
-    done = call(script, tmp_path / "new")
+    script = "-m", "bench.tools.digits"
+    done = call(*script, tmp_path / "new")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "new" / "digits"
     assert sorted(os.listdir(folder)) == sorted(NAMES)
     assert dataset.find_data("digits", tmp_path / "new") == (
         "digits", tmp_path / "new")
     before = [os.stat(folder / name).st_ino for name in NAMES]
-    done = call(script, env={"MLP_DATA_DIR": str(tmp_path / "new")})
+    done = call(*script, env={"MLP_DATA_DIR": str(tmp_path / "new")})
     assert done.returncode == 0 and done.stderr == ""
     assert [os.stat(folder / name).st_ino for name in NAMES] == before
     (folder / LABELS).write_bytes(b"bad")
-    assert call(script, tmp_path / "new").returncode == 0
+    assert call(*script, tmp_path / "new").returncode == 0
     assert data.load("digits", tmp_path / "new")[3].shape == (10000,)

@@ -10,7 +10,7 @@ import pytest
 from common import DATASET, FOLDER, ROOT, STUB, call, train
 from siege.tools import TINY, compare, error_of, fault, fetcher, rows, stubs
 
-from bench import launch, record
+from bench.run import launch, record
 
 PAIR = {"jax": "mlp_jax.py", "torch": "mlp_torch.py"}
 COUNT = "import os; open(os.environ['COUNT'], 'a').write('x')\n"
@@ -53,7 +53,7 @@ def test_one_probe_finds_a_broken_framework_and_the_rest_runs(
     text, words = BROKEN[kind]
     env = stubs(tmp_path / "stubs", **{package: COUNT + text})
     out = tmp_path / "out"
-    done = compare(out, "--points", f"{package}:eager", "stub:eager",
+    done = compare(out, "--variants", f"{package}:eager", "stub:eager",
                    "--batch-sizes", "64", "50", "--timeout", "10",
                    env={**env, "COUNT": str(tmp_path / "count")})
     assert done.returncode == 1, done.stderr
@@ -72,7 +72,7 @@ def test_one_probe_finds_a_broken_framework_and_the_rest_runs(
 def test_without_any_framework_there_is_no_grid(tmp_path):
     env = stubs(tmp_path, jax="raise ImportError('no jax')",
                 torch="raise ImportError('no torch')")
-    done = compare(tmp_path / "out", "--points", "jax:step", "torch:eager",
+    done = compare(tmp_path / "out", "--variants", "jax:step", "torch:eager",
                    env=env)
     line = error_of(done, 4, "compare.py")
     assert "no jax" in line and "no torch" in line
@@ -89,7 +89,7 @@ def test_a_device_that_is_not_there_is_never_replaced(tmp_path, package):
     done = call(ROOT / PAIR[package], "--device", "cuda", "--dataset", DATASET,
                 "--json", tmp_path / "r.json")
     assert "--device" in error_of(done, 4, PAIR[package])
-    done = compare(tmp_path / "out", "--points", f"{package}:step",
+    done = compare(tmp_path / "out", "--variants", f"{package}:step",
                    "--device", "cuda")
     assert "--device" in error_of(done, 4, "compare.py")
     assert not list(tmp_path.rglob("*.json"))
@@ -99,13 +99,13 @@ ELSEWHERE = f"""
 import sys
 sys.path.insert(0, {str(STUB.parent)!r})
 import stub
-from bench import contender
+from bench.kit import program
 def train(args, run):
     describe = run.describe
     run.describe = lambda versions, platform, device, *rest, **more: describe(
         versions, "cuda", "NVIDIA of another machine", *rest, **more)
     return stub.train(args, run)
-contender.main(train, __file__, "stub", default_rung="eager")
+program.main(train, __file__, "stub", default_rung="eager")
 """
 
 
@@ -113,7 +113,7 @@ contender.main(train, __file__, "stub", default_rung="eager")
 @pytest.mark.fault("E9")
 def test_runs_on_two_devices_are_not_compared(tmp_path):
     (tmp_path / "other.py").write_text(ELSEWHERE)
-    done = compare(tmp_path / "out", "--points", "stub:eager", "other:eager",
+    done = compare(tmp_path / "out", "--variants", "stub:eager", "other:eager",
                    "--contender", f"other={tmp_path / 'other.py'}")
     assert done.returncode == 1 and "NOT FAIR: device" in done.stderr
     assert [row["status"] for row in rows(tmp_path / "out")] == ["ok", "ok"]
@@ -129,7 +129,7 @@ def test_runs_on_two_devices_are_not_compared(tmp_path):
     ({"XLA_FLAGS": "--xla_no_such_flag=1"}, "xla_no_such_flag")])
 def test_what_the_framework_said_before_it_died_is_kept(
         tmp_path, variables, words):
-    done = compare(tmp_path, "--points", "jax:step", "stub:eager",
+    done = compare(tmp_path, "--variants", "jax:step", "stub:eager",
                    env=variables)
     assert done.returncode == 1, done.stderr
     found = {row["contender"]: row for row in rows(tmp_path)}
@@ -179,7 +179,7 @@ def test_with_no_visible_gpu_auto_says_cpu(tmp_path, package):
 @pytest.mark.slow
 @pytest.mark.fault("E20")
 def test_without_a_compiler_only_that_rung_is_missing(tmp_path):
-    done = compare(tmp_path, "--points", "torch:step", "torch:eager",
+    done = compare(tmp_path, "--variants", "torch:step", "torch:eager",
                    env={"PATH": str(tmp_path), "CXX": ""})
     assert done.returncode == 1, done.stderr
     found = {row["rung"]: row for row in rows(tmp_path)}
@@ -194,7 +194,7 @@ def test_a_compile_cache_of_the_user_is_said_to_be_warm(tmp_path):
     cache.mkdir()
     for variable, package in (("JAX_COMPILATION_CACHE_DIR", "jax"),
                               ("TORCHINDUCTOR_CACHE_DIR", "torch")):
-        code = ("import os; from bench import environment; print("
+        code = ("import os; from bench.run import environment; print("
                 f"environment.cache_states(os.environ)[{package!r}])")
         for wanted in ("cold", "warm"):
             said = call("-c", code, env={variable: str(cache)}).stdout.strip()

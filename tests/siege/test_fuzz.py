@@ -8,8 +8,12 @@ import pytest
 from common import ROOT, call
 from siege import fuzz
 
-from bench import audit, certificate, record, report, tables
-from bench.summary import summarise
+from bench.analyse.found import Found
+from bench.kit import files
+from bench.proof import audit, certificate
+from bench.report import output, render
+from bench.report.sections import sections
+from bench.run import record
 
 COUNTS = {"idx": (20_000, 1_000_000), "record": (2_000, 200_000),
           "recipe": (2_000, 200_000), "weights": (2_000, 200_000)}
@@ -76,20 +80,19 @@ def test_every_record_that_is_accepted_can_be_tabulated(two_states):
             if way[0] in ("config", "contender", "repeat", "block"):
                 continue
             for wrong in WRONG:
-                text = record.dumps(changed(found, way, wrong)).encode()
+                text = files.dumps(changed(found, way, wrong)).encode()
                 try:
                     records = [record.parse(text), *seeds]
-                except record.BadRecord as error:
+                except files.BadFile as error:
                     assert str(error)
                     continue
                 accepted += 1
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")
-                    table = report.table(["x"], report.epoch_rows(records))
-                    report.table(["x"], report.step_rows(records))
+                    table = render.as_csv(["x"], output.epoch_rows(records))
+                    render.as_csv(["x"], output.step_rows(records))
                     verdicts = audit.audit(records)
-                    tables.summary(
-                        records, summarise(records), certificate.verdict(
-                            None, records), verdicts, None, {})
+                    sections(Found(records, certificate.verdict(
+                        None, records), verdicts, {}))
                 assert "nan" not in table and "inf" not in table, (way, wrong)
     assert accepted > 50

@@ -5,7 +5,8 @@ import re
 import pytest
 from siege import ledger
 
-from bench import cli, record
+from bench.kit import cli
+from bench.run import record
 
 
 def test_every_fault_has_a_test_or_a_reason(request):

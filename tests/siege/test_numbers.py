@@ -9,8 +9,10 @@ from common import DIGITS, ROOT, call, train
 from siege import runs
 
 import data
-from bench import record, report
-from bench.summary import summarise
+from bench.analyse.groups import summarise
+from bench.kit import files
+from bench.report import render
+from bench.run import record
 
 # kind of the twig: (faults, state, words of the reason)
 KINDS = {
@@ -18,8 +20,8 @@ KINDS = {
     "inf": ("M3", "diverged", "a loss of epoch 1 is not finite"),
     "inftest": ("M3 M2", "diverged", "a loss of epoch 1 is not finite"),
     "infweights": ("M5", "diverged", "a final weight is not finite"),
-    "accuracy": ("M8", "bad_record", "epochs.test_accuracy"),
-    "time": ("M8", "bad_record", "timing.epoch_s"),
+    "accuracy": ("M8", "bad_record", "epochs[].test_accuracy"),
+    "time": ("M8", "bad_record", "timing.epoch_s[]"),
     "none": ("M8", "bad_record", "dataset.sizes.train"),
     "parameters": ("M12", "bad_record", "parameters"),
     "order": ("M12", "bad_record", "order_sha256")}
@@ -72,9 +74,9 @@ def test_no_file_holds_a_number_that_is_none(sweep):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_neither_written_nor_read(value):
     with pytest.raises(ValueError):
-        record.dumps({"loss": float(value)})
+        files.dumps({"loss": float(value)})
     for text in (json.dumps({"loss": float(value)}), '{"loss": 1e999}'):
-        with pytest.raises(record.BadRecord):
+        with pytest.raises(files.BadFile):
             record.parse(text.encode())
 
 
@@ -250,7 +252,7 @@ def test_what_was_not_measured_is_skipped_and_never_zero(tmp_path):
     two["timing"]["steady_epoch_s"] = None
     row, = summarise([one, two, lost])
     assert row["steady_epoch_s"] is None and row["first_epoch_s"] > 0
-    text = report.table(["value"], [[row["steady_epoch_s"]], [1]])
+    text = render.as_csv(["value"], [[row["steady_epoch_s"]], [1]])
     assert text.splitlines()[1] in ("", '""')
     row, = summarise([lost])
     assert row["ok"] == 0 and row["test_accuracy"] is None

@@ -67,7 +67,7 @@ def test_native_code_that_makes_an_error_of_its_own_of_the_signal(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("""
 import time
-from bench import cli
+from bench.kit import cli
 def main():
     try:
         print("ready", flush=True)

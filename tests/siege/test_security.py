@@ -22,8 +22,9 @@ from siege.tools import (
 )
 
 import data
-from bench import record, weights
-from bench.cli import Fault
+from bench.kit import files, weights
+from bench.kit.cli import Fault
+from bench.run import record
 
 
 class Gadget:
@@ -74,12 +75,12 @@ def test_no_shell_sees_a_path_or_a_value(tmp_path):
     evil = "$(touch PWNED);`touch PWNED`|touch PWNED&'\"\\"
     done = compare(evil, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for flags in (("--points", evil), ("--device", evil), ("--lr", evil),
+    for flags in (("--variants", evil), ("--device", evil), ("--lr", evil),
                   ("--contender", f"a={evil}"), ("--contender", evil)):
         assert compare("x", *flags, cwd=tmp_path).returncode in (2, 4)
     script = tmp_path / f"{evil}.py"
     script.write_text((ROOT / "tests" / "stub.py").read_text())
-    done = compare("y", "--contender", f"evil={script}", "--points",
+    done = compare("y", "--contender", f"evil={script}", "--variants",
                    "evil:eager", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path)) == sorted([evil, script.name, "y"])
@@ -87,8 +88,8 @@ def test_no_shell_sees_a_path_or_a_value(tmp_path):
 
 @pytest.mark.fault("X3")
 def test_no_name_leads_out_of_the_folder(tmp_path):
-    for flags in (("--points", "stub:../../x"), ("--points", "../../x:eager"),
-                  ("--points", "stub:eager:../x"), ("--precision", "../../x"),
+    for flags in (("--variants", "stub:../../x"), ("--variants", "../../x:eager"),
+                  ("--variants", "stub:eager:../x"), ("--precision", "../../x"),
                   ("--contender", "../x=/etc/passwd"), ("--split", "../x"),
                   ("--contender", "a/b=x"), ("--dataset", "../../etc"),
                   ("--optimizer", "/etc"), ("--seeds", "../1")):
@@ -153,13 +154,13 @@ def test_no_temporary_name_can_be_guessed_or_followed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(data, "open", spy, raising=False)
     for _ in range(20):
-        record.write_atomic(tmp_path / "file", "x")
+        files.write_atomic(tmp_path / "file", "x")
     assert len(names) == 20
     # Were it guessed all the same, the link would not be followed.
     monkeypatch.setattr(data.time, "time_ns", lambda: 0)
     (tmp_path / f".tmp-{os.getpid()}-0").symlink_to(victim)
     with pytest.raises(Fault):
-        record.write_atomic(tmp_path / "file", "y")
+        files.write_atomic(tmp_path / "file", "y")
     assert victim.read_text() == "mine"
 
 
@@ -174,7 +175,7 @@ DEEP = b"[" * 100_000
     fault("X9", "not valid", b'{"schema": ' + b"9" * 10_000 + b"}"),
     fault("X9", "schema", b'{"schema": ' + b"9" * 4_000 + b"}")])
 def test_a_deep_record_is_a_bad_record(words, text):
-    with pytest.raises(record.BadRecord, match=words):
+    with pytest.raises(files.BadFile, match=words):
         record.parse(text)
 
 
@@ -183,9 +184,9 @@ def test_a_huge_record_is_not_read(tmp_path):
     path = tmp_path / "huge.json"
     with open(path, "wb") as file:
         file.truncate(2**30)
-    code = ("import sys; from bench import record\n"
+    code = ("import sys; from bench.run import record\n"
             "try: record.read(sys.argv[1])\n"
-            "except record.BadRecord: sys.exit(7)")
+            "except record.BadFile: sys.exit(7)")
     exit_code, peak = peak_kib(code, path)
     assert exit_code == 7 and peak < 300 * 1024
 
@@ -223,7 +224,7 @@ def test_what_a_run_says_is_text_wherever_it_is_shown(tmp_path, first):
             f"\\x9b2J\\r\\b\\0\\n')\n    print({formula!r})\n"
             "    sys.stdout.flush()\n    os._exit(1)\n"))
     done = compare(tmp_path / "out", "--contender", f"shout={script}",
-                   "--points", "shout:eager")
+                   "--variants", "shout:eager")
     assert done.returncode == 1
     control = {chr(n) for n in (*range(32), *range(127, 160))} - {"\n"}
     assert not control & set(done.stdout + done.stderr)
@@ -262,10 +263,12 @@ def test_no_secret_and_no_name_stands_in_the_results(tmp_path):
 @pytest.mark.fault("X13")
 def test_importing_does_nothing_else(tmp_path):
     """No network, no file written, no thread, no process, no signal."""
-    modules = ["data", "compare", *(f"bench.{path.stem}" for path in sorted(
-        (ROOT / "bench").glob("*.py")) if path.stem not in (
-            "__init__", "style", "child")  # matplotlib makes its cache
-        and not path.stem.startswith("plots"))]
+    modules = ["data", "compare", *(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "bench").rglob("*.py"))
+        if path.stem not in ("__init__", "child", "book")  # book: Pygments
+        # matplotlib makes its cache
+        and (path.parent.name != "figures" or path.stem == "registry"))]
     code = ("import sys, json, threading\n"
             "import numpy, concurrent.futures\n"
             "bad = []\n"

@@ -22,8 +22,8 @@ from siege.tools import (
     temporaries,
 )
 
-from bench import record
-from bench.cli import Fault
+from bench.kit import files
+from bench.kit.cli import Fault
 
 # ------------------------------------------------------------ the data folder
 
@@ -268,8 +268,8 @@ def system_calls(path, target):
     """(name, arguments) of the file calls while `target` is written."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
-    code = ("import sys; from bench import record\n"
-            "record.write_atomic(sys.argv[1], 'content')")
+    code = ("import sys; from bench.kit import files\n"
+            "files.write_atomic(sys.argv[1], 'content')")
     done = subprocess.run(
         ["strace", "-y", "-o", path, "-e", "trace=openat,fsync,rename,"
          "renameat,renameat2,write", sys.executable, "-c", code, target],
@@ -298,14 +298,14 @@ def test_a_file_is_flushed_before_its_name_and_the_name_after(tmp_path):
 @pytest.mark.fault("S16", "S4")
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    record.write_atomic(path, "old")
+    files.write_atomic(path, "old")
     for name in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             def fail(*arguments):
                 raise OSError(5, "planted")
-            patch.setattr(record.os, name, fail)
+            patch.setattr(files.os, name, fail)
             with pytest.raises(Fault, match="planted") as caught:
-                record.write_atomic(path, "new")
+                files.write_atomic(path, "new")
         assert caught.value.code == 5
         assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
 
@@ -319,6 +319,6 @@ def test_one_setting_in_two_spellings_is_one_run(tmp_path):
         assert "0 to run" in again.stdout
     assert compare(tmp_path, "--lr", "0.2").returncode == 0
     assert len(list((tmp_path / "runs").iterdir())) == 2
-    done = compare(tmp_path / "new", "--points", "stub:Eager")
-    assert "--points" in error_of(done, 2)
+    done = compare(tmp_path / "new", "--variants", "stub:Eager")
+    assert "--variants" in error_of(done, 2)
     assert not (tmp_path / "new").exists()

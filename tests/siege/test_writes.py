@@ -78,12 +78,12 @@ CACHES = (".cache", ".config", ".triton", ".nv")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("points", [
+@pytest.mark.parametrize("variants", [
     ["stub:eager"], ["jax:step", "jax:epoch", "torch:eager", "torch:step"]])
-def test_a_comparison_writes_in_its_folder_and_in_caches(tmp_path, points):
+def test_a_comparison_writes_in_its_folder_and_in_caches(tmp_path, variants):
     out = tmp_path / "out"
-    paths, calls = trace(tmp_path, ROOT / "compare.py", *TINY, "--points",
-                         *points, "--out", out)
+    paths, calls = trace(tmp_path, ROOT / "compare.py", *TINY, "--variants",
+                         *variants, "--out", out)
     assert {f"{out}/results.csv", f"{out}/figures/seconds.png",
             f"{out}/.lock"} <= paths  # the trace sees what is written
     home = [tmp_path / "home" / name for name in CACHES]
@@ -130,7 +130,7 @@ def test_the_trace_sees_a_run_that_writes_elsewhere(tmp_path):
         "    misbehave(args)\n", "    open('astray', 'w').close()\n"
         f"    os.mkdir({str(tmp_path / 'made')!r})\n"))
     paths, _ = trace(tmp_path, ROOT / "compare.py", *TINY, "--contender",
-                     f"astray={script}", "--points", "astray:eager", "--out",
+                     f"astray={script}", "--variants", "astray:eager", "--out",
                      tmp_path / "out")
     strays = outside(paths, tmp_path / "out", tmp_path / "home")
     assert strays == [f"{tmp_path}/cwd/astray", f"{tmp_path}/made"]

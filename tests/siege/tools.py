@@ -16,7 +16,7 @@ CLOSED = "http://127.0.0.1:9"  # nobody listens there
 needs_mnist = pytest.mark.skipif(
     not HAS_MNIST, reason="needs the true files: set MLP_DATA_DIR")
 # One run of one epoch of the stub: some three seconds, most of them figures.
-TINY = ("--contender", f"stub={STUB}", "--points", "stub:eager", "--dataset",
+TINY = ("--contender", f"stub={STUB}", "--variants", "stub:eager", "--dataset",
         DATASET, "--data-dir", FOLDER, "--examples", "200", "--epochs", "1",
         "--optimizer", "sgd", "--batch-sizes", "64", "--seeds", "0")
 

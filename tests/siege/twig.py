@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from bench import contender
+from bench.kit import program
 
 TEXTS = {"crash": "planted crash", "jaxmemory": "RESOURCE_EXHAUSTED: planted",
          "torchmemory": "torch.OutOfMemoryError: planted"}
@@ -121,13 +121,13 @@ def train(args, run):
     run.timing.update(data_s=0.0, to_device_s=0.0)
     run.compile(lambda *arguments: None, None)
     run.train(train_epoch, evaluate, (0, kind))
-    plain_dumps = contender.record.dumps
+    plain_dumps = program.files.dumps
 
     def dumps(record):
         change(record, kind)
         return plain_dumps(record)
 
-    contender.record.dumps = dumps
+    program.files.dumps = dumps
     if kind == "late":  # a good record, then the interpreter dies
         atexit.register(os._exit, 9)
     if kind == "infweights":
@@ -136,4 +136,4 @@ def train(args, run):
 
 
 if __name__ == "__main__":
-    contender.main(train, __file__, "twig", default_rung="eager")
+    program.main(train, __file__, "twig", default_rung="eager")

@@ -1,0 +1,115 @@
+"""What a run costs beside its steady epochs, in numbers: compilation, time to
+accuracy, memory, and what bench/measure found."""
+
+import numpy as np
+
+from bench.analyse import stats
+from bench.analyse.groups import by_block, together
+from bench.kit import network
+from bench.kit.rungs import RUNGS
+
+
+def finished(groups):
+    """(key, its finished runs) of all that have any."""
+    for key, members in groups.items():
+        done = [r for r in members if r["status"] == "ok"]
+        if done:
+            yield key, done
+
+
+def parts(r):
+    """{what the seconds of a run go into: seconds}; they add up to its
+    whole."""
+    t = r["timing"]
+    found = {"import": t["import_s"], "data": t["data_s"] + t["to_device_s"],
+             "compile": t["compile_s"] or 0.0, "train": sum(t["epoch_s"]),
+             "evaluate": t["evaluate_s"]}
+    return {**found, "rest": max(0.0, t["total_s"] - sum(found.values()))}
+
+
+def values(measured, kind):
+    """{(contender, rung, feed, batch size): {name: [value of a block, …]}}
+    of one kind of measurement."""
+    found = {}
+    for m in measured:
+        if m["kind"] == kind:
+            rows = found.setdefault((m["contender"], m["rung"], m["feed"],
+                                     m["batch_size"]), {})
+            for name, entry in m["measurements"].items():
+                rows.setdefault(name, []).append(entry["value"])
+    return dict(sorted(found.items(), key=lambda item: (
+        item[0][3], item[0][:3])))
+
+
+# ------------------------------------------------------------- compilation
+
+def compilation(groups):
+    """(key, caches, runs, medians of tracing, lowering and compiling or None
+    each, of recording a graph, of the sum) of what compiles."""
+    for key, done in finished(groups):
+        times = [r["timing"] for r in done if r["timing"]["compile_s"]]
+        if not times:
+            continue
+        split = [(t["trace_s"], t["lower_s"],
+                  t["compile_s"] - t["trace_s"] - t["lower_s"])
+                 for t in times if t.get("trace_s") and t.get("lower_s")]
+        middle = np.median(split, axis=0).tolist() if split else [None] * 3
+        yield (key, sorted({str(r.get("cache")) for r in done}), len(times),
+               *middle, captured(groups, key),
+               stats.seconds([t["compile_s"] for t in times]))
+
+
+def captured(groups, key):
+    """What recording a CUDA graph takes more than compiling the rung below
+    it -> (mean, interval), or None."""
+    entry = RUNGS[key[1]]
+    if not entry.gpu:
+        return None
+    ladder = [rung for rung, other in RUNGS.items()
+              if entry.scripts.keys() <= other.scripts.keys()]
+    below = (key[0], ladder[ladder.index(key[1]) - 1], *key[2:])
+    whole, step = together(*(by_block(groups.get(one, ()), "compile_s")
+                             for one in (key, below)))
+    return stats.mean(np.subtract(whole, step)) if whole else None
+
+
+# -------------------------------------------------------- time to accuracy
+
+def reached(r, target):
+    """(seconds of training, seconds since the process was created) at the end
+    of the first epoch whose test accuracy is at least `target`; or None."""
+    for number, entry in enumerate(r["epochs"]):
+        if entry["test_accuracy"] >= target:
+            return ((r["timing"]["compile_s"] or 0.0)
+                    + sum(r["timing"]["epoch_s"][:number + 1]),
+                    entry["end_s"])
+    return None
+
+
+def waits(done, target):
+    """(runs that got there, seconds of training, seconds since the process
+    was created): medians, with intervals where all got there. Those that did
+    not count as endless: fewer than all would flatter the variant that fails
+    more often."""
+    times = [found for r in done if (found := reached(r, target))]
+    lost = len(done) - len(times)
+    if not lost:
+        return len(times), *map(stats.seconds, zip(*times))
+    middle = np.median([*times, *[(np.inf, np.inf)] * lost], axis=0)
+    return len(times), *((float(value), None) if np.isfinite(value) else None
+                         for value in middle)
+
+
+# ------------------------------------------------------------------ memory
+
+def needed(r):
+    """Bytes that must exist on the device at the same time: all images and
+    labels (with the device feed), weights, their gradient and the
+    optimizer's averages."""
+    c = r["config"]
+    sizes = r["dataset"]["sizes"]
+    kept = sum(size for part, size in sizes.items()
+               if c["feed"] == "device" or part != "train")
+    copies = {"sgd": 2, "adam": 4}[c["optimizer"]]
+    return network.width(c) * (kept * network.of(c).example
+                               + copies * r["parameters"])

@@ -1,0 +1,40 @@
+"""Everything that a comparison has found, made once and given to every table,
+figure and sentence."""
+
+from bench.analyse.floor import floors
+from bench.analyse.groups import group, key, summarise
+from bench.analyse.waterfall import waterfalls
+from bench.proof import audit
+from bench.run.plan import SCRIPTS
+
+
+class Found:
+    """records: all of the comparison; proof: (proved, line, certificate or
+    None); verdicts: the audit's; scripts: {contender: hash of its script};
+    measured: records of bench/measure; missing: {kind that was asked for: why
+    some of it is missing, or None}; width: what two runs of one script differ
+    by on this machine (natural logarithm), or None."""
+
+    def __init__(self, records, proof, verdicts, scripts, measured=(),
+                 missing=None, width=None):
+        self.records, self.proof, self.verdicts = records, proof, verdicts
+        self.scripts, self.width = scripts, width
+        self.measured, self.missing = measured, missing or {}
+        self.unfair = audit.unfair(verdicts)
+        self.done = [r for r in records if r["status"] == "ok"]
+        self.groups, self.rows = group(records), summarise(records)
+        self.sizes = sorted({r["config"]["batch_size"] for r in self.done})
+        self.floors, self.again = (floors(records, self.measured, kind)
+                                   for kind in ("floor", "floor-again"))
+        self.waterfalls = waterfalls(self.groups, self.floors)
+        self.pair = [name for name in SCRIPTS
+                     if any(r["contender"] == name for r in self.done)]
+
+    def ranked(self, size, contender=None):
+        """Keys at a batch size, of one contender or of all, the fastest
+        first."""
+        rows = [row for row in self.rows if row["batch_size"] == size
+                and row["steady_epoch_s"] is not None
+                and contender in (None, row["contender"])]
+        return list(map(key, sorted(
+            rows, key=lambda row: row["steady_epoch_s"])))

@@ -1,0 +1,175 @@
+"""Which of two is faster or better, and how sure that is: in codes, whose
+words are in bench/report."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.analyse import stats
+from bench.analyse.groups import by_block, paired, scores_by_seed, together
+from bench.proof import audit
+from bench.proof.judging import REFERENCE
+
+# Verdicts: too few for an interval; it holds no difference; the difference is
+# smaller than what one script shows against itself; the first or the second is
+# better; of one script under two names: as it must be, or a false alarm.
+FEW, NONE, SMALL, FIRST, SECOND, HELD, ALARM = (
+    "few", "none", "small", "first", "second", "held", "alarm")
+# Of compiling, too: its epochs are slower; not faster in every block; the
+# interval is too wide; it is repaid.
+NEVER, UNSHOWN, UNSURE, REPAID = "never", "unshown", "unsure", "repaid"
+
+
+class Compared(NamedTuple):
+    """Two keys of groups; value: a ratio of seconds or a difference of
+    accuracies; span: its interval or None; count: blocks or seeds."""
+
+    first: tuple
+    second: tuple
+    value: float
+    span: tuple
+    count: int
+    verdict: str
+
+    @property
+    def order(self):
+        """(better, worse), or None where that cannot be said."""
+        return {FIRST: (self.first, self.second),
+                SECOND: (self.second, self.first)}.get(self.verdict)
+
+
+# ------------------------------------------------------------------- speed
+
+def pairs(groups):
+    """Keys to compare: two contenders, or two feeds or settings of one
+    script, at the same batch size and otherwise alike."""
+    return [(first, second) for first in groups for second in groups
+            if first[3] == second[3] and first[:3] < second[:3]
+            # Of one contender: its two feeds, because they are the question.
+            and (first[1] == second[1] and first[2] != second[2]
+                 if first[0] == second[0] else alike(groups, first, second))]
+
+
+def alike(groups, first, second):
+    """Do the finished runs of two keys differ in nothing that a recipe may
+    vary on purpose?"""
+    one, two = ([r for r in groups.get(one, ()) if r["status"] == "ok"]
+                for one in (first, second))
+    return bool(one and two) and audit.comparable(one, two)
+
+
+def same_script(first, second, scripts):
+    """Are these two keys one script and rung under two names?"""
+    return first[0] != second[0] and first[1:] == second[1:] and (
+        scripts.get(first[0], 1) == scripts.get(second[0], 2))
+
+
+def ratio(found, first, second):
+    """The steady epochs of two keys -> Compared, or None without a block that
+    both finished in."""
+    numbers = paired(found.groups, first, second)
+    if not numbers:
+        return None
+    value, span, count = numbers
+    same = same_script(first, second, found.scripts)
+    if span is None:
+        verdict = FEW
+    elif not stats.decided(span):
+        verdict = HELD if same else NONE
+    elif same:
+        verdict = ALARM
+    elif found.width is not None and abs(math.log(value)) <= found.width:
+        verdict = SMALL
+    else:
+        verdict = FIRST if value < 1 else SECOND
+    return Compared(first, second, value, span, count, verdict)
+
+
+def alike_ratio(found, keys):
+    """ratio() of two keys that are alike, else None."""
+    return ratio(found, *keys) if len(keys) == 2 and alike(
+        found.groups, *keys) else None
+
+
+def fastest(found):
+    """Keys that are faster than the runner-up at their batch size, as far as
+    the ratio of the two can say so."""
+    best = [alike_ratio(found, found.ranked(size)[:2])
+            for size in found.sizes if not found.unfair]
+    return {two.first for two in best if two and two.verdict == FIRST}
+
+
+def find_width(groups, scripts):
+    """The largest |log ratio| that the intervals of two runs of one script
+    reach, or None where there are no such two."""
+    ends = [abs(math.log(end)) for first, second in pairs(groups)
+            if same_script(first, second, scripts)
+            and (two := paired(groups, first, second)) and two[1]
+            for end in two[1]]
+    return max(ends, default=None)
+
+
+# ---------------------------------------------------------------- accuracy
+
+def accuracy_pairs(groups):
+    """Two contenders at one batch size, whatever a recipe varies between
+    them; and one variant at its smallest and at every other batch size."""
+    found = [(a, b) for a in groups for b in groups
+             if a[3] == b[3] and a[0] < b[0]]
+    for one in groups:
+        smallest = min(k for k in groups if k[:3] == one[:3])
+        if one != smallest:
+            found.append((smallest, one))
+    return found
+
+
+def gap(groups, first, second):
+    """Difference of the test accuracies of two keys, paired by seed ->
+    Compared, or None without a seed that both finished."""
+    one, two = together(*(scores_by_seed(groups[one])
+                          for one in (first, second)))
+    if not one:
+        return None
+    value, span = stats.mean(np.subtract(one, two))
+    verdict = (FEW if span is None else NONE if span[0] <= 0 <= span[1] else
+               FIRST if span[0] > 0 else SECOND)
+    return Compared(first, second, value, span, len(one), verdict)
+
+
+# -------------------------------------------------------------- compilation
+
+def first_epochs(groups):
+    """(key, processes, (ratio, interval or None)) of the first epoch, with
+    compilation, and a steady epoch of the same process."""
+    for one, members in groups.items():
+        first, steady = together(*(by_block(members, field) for field in (
+            "first_epoch_s", "steady_epoch_s")))
+        if first:
+            yield one, len(first), stats.ratio(first, steady)
+
+
+def repayments(groups):
+    """(key, blocks, epochs or None, interval or None, verdict) of every rung
+    that compiled with an empty cache beside the reference."""
+    for one, members in groups.items():
+        base = (*REFERENCE[:2], *one[2:])
+        if not alike(groups, base, one) or any(
+                r.get("cache") == "warm" for r in members):
+            continue
+        cost, slow, fast = together(
+            by_block(members, "compile_s"),
+            *(by_block(groups[k], "steady_epoch_s") for k in (base, one)))
+        if cost:
+            yield one, len(cost), *repaid(cost, np.subtract(slow, fast))
+
+
+def repaid(costs, gains):
+    """Seconds of compiling, seconds gained an epoch, by block -> (epochs or
+    None, interval or None, verdict)."""
+    if min(gains) <= 0:
+        span = stats.interval(gains)
+        return None, None, NEVER if span and span[1] <= 0 else UNSHOWN
+    value, span = stats.ratio(costs, gains)
+    return value, span, (FEW if span is None else UNSURE
+                         if span[1] > 100 * span[0] else REPAID)

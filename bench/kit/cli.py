@@ -1,0 +1,203 @@
+"""Exit codes, one-line messages, signals and argument types of every program.
+
+Imported first by everything of the lab that has a `main`.
+"""
+
+import argparse
+import math
+import os
+import re
+import signal
+import sys
+import traceback
+
+from data import Fault
+
+# One code per kind of ending; docs/using.md repeats this table for users.
+OK, FAILED, USAGE, DATA, ENVIRONMENT, STORAGE, DIVERGED = range(7)
+SEED_LIMIT = 2**32  # jax.random.key(2**32) is key(0): refuse, never wrap
+
+
+class Stopped(BaseException):
+    """A signal asked the program to stop; not an Exception, so that no
+    `except Exception` on the way up can swallow it."""
+
+    def __init__(self, signum):
+        super().__init__(signal.Signals(signum).name)
+        self.code = 128 + signum
+
+
+def clean(text, limit=2000):
+    """`text` without control characters: what servers and children say must
+    not move the cursor, ring the bell or break a line of the terminal."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(text))  # colours
+    return "".join(c if c.isprintable() else " " for c in text)[:limit].strip()
+
+
+def told(lines):
+    """Lines of a program without what JAX writes below every traceback."""
+    return [line for line in lines if not line.startswith((
+        "-" * 20, "For simplicity, JAX has removed its internal frames"))]
+
+
+def warn(prog, text):
+    """One line for people, on stderr, whatever the terminal can encode."""
+    line = f"{prog}: {clean(text)}\n"
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    tell(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def tell(line):
+    """Write on stderr. Where that cannot be (its disk is full, its reader is
+    gone) the rest is dropped: the work and the exit code matter more."""
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def listen(handler):
+    """Have `handler` called at the signals that end a program, but for those
+    that are ignored (nohup stays so) -> {signal: what was called before}."""
+    before = {}
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) not in (signal.SIG_IGN, None):
+            before[signum] = signal.signal(signum, handler)
+    return before
+
+
+_asked = []  # the signals that came
+
+
+def _stop(signum, frame):
+    _asked.append(signum)
+    raise Stopped(signum)
+
+
+def guard(main, prog):
+    """Call `main()` and end the process with its exit code.
+
+    A Fault becomes one line and its code, a signal 128 + its number, anything
+    unforeseen one line and 1. MLP_DEBUG=1 adds the traceback.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: a file must not take its place
+            setattr(sys, name, open(os.devnull, "r+"))
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it
+    listen(_stop)
+    try:
+        code = _outcome(main, prog)
+    except Stopped as again:  # a second Ctrl-C while the last line prints
+        code = again.code
+    if _asked:  # also where native code made an error of its own of Stopped
+        code = 128 + _asked[0]
+    listen(signal.SIG_DFL)  # nothing is left to clean up: the next one kills
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # Python would try again and end with code 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if (code or 0) > 128:  # jax stopped as it compiles crashes at shutdown
+        os._exit(code)
+    sys.exit(code)
+
+
+def _outcome(main, prog):
+    """Exit code of `main()`; says in one line what was not as it should."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except Fault as fault:
+        code = fault.code
+        _explain(prog, fault)
+    except Stopped as stopped:
+        code = stopped.code
+        warn(prog, f"stopped by {stopped}")
+    except BrokenPipeError:  # `program | head`: the reader went away
+        code = FAILED
+    except Exception as error:
+        code = FAILED
+        if _asked:
+            warn(prog, f"stopped by {signal.Signals(_asked[0]).name}")
+        else:
+            _explain(prog, f"unexpected {type(error).__name__}: {error}. "
+                           "Set MLP_DEBUG=1 for the traceback")
+    return code
+
+
+def _explain(prog, reason):
+    if os.environ.get("MLP_DEBUG") == "1":
+        traceback.print_exc()
+    warn(prog, f"error: {reason}")
+
+
+# --------------------------------------------------------------- arguments
+
+class Parser(argparse.ArgumentParser):
+    """argparse with whole option names, defaults in the help, and one line
+    in place of the usage text when something is wrong."""
+
+    def __init__(self, **kwargs):
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+
+    def parse_args(self, args=None, namespace=None):
+        for text in sys.argv[1:] if args is None else args:
+            if text.endswith("=--"):  # argparse would take it for no value
+                self.error(f"argument {text[:-3]}: '--' is not a value")
+        return super().parse_args(args, namespace)
+
+    def error(self, message):
+        raise Fault(USAGE, f"{message}. See {self.prog} --help")
+
+
+def whole(low, high=10**9):
+    """Argument type: a whole number in plain digits, low <= n <= high.
+    `int()` alone would take '1_000', ' 5 ', '+5' and Arabic-Indic digits."""
+
+    def parse(text):
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not (
+                low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(
+                f"{clean(text)!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def positive(text):
+    """Argument type: a finite number above zero. `float()` alone takes nan
+    and inf, and `nan <= 0` is False, so a plain range check lets it pass."""
+    try:
+        value = float(text) if re.fullmatch(r"[0-9.eE+-]+", text) else math.nan
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(
+            f"{clean(text)!r} is not a finite number above 0")
+    return value
+
+
+def seconds(text):
+    """Argument type: a time limit. Beyond about 9e9 s Python cannot wait."""
+    value = positive(text)
+    if value > 1e9:
+        raise argparse.ArgumentTypeError(f"{clean(text)!r} is above 1e9")
+    return value
+
+
+def path(text):
+    """Argument type: a path that a file system can hold. Which of them exist
+    and can be written is found out later: that is exit 5, not a typo."""
+    names = os.fsencode(text).split(b"/")
+    if not text or "\0" in text or max(map(len, names)) > 255 or (
+            len(os.fsencode(text)) > 4095):
+        raise argparse.ArgumentTypeError(
+            f"{clean(text, 80)!r} is no path: it is empty, holds a zero byte "
+            "or is longer than 4095 bytes, a name in it than 255")
+    return text
+
+
+seed = whole(0, SEED_LIMIT - 1)

@@ -1,0 +1,84 @@
+"""The flags of compare.py and of programs that use the kit.
+
+The two scripts of the lesson declare theirs themselves, under the same names:
+a test holds them together. Every value is checked before anything is created:
+exit 2 and one line naming option, value and range.
+"""
+
+import os
+
+import data
+from bench.kit import cli
+from bench.kit.cli import USAGE, Fault
+from bench.kit.rungs import RUNGS
+
+
+def add_settings(parser, datasets=tuple(data.DATASETS)):
+    """Declare the settings that compare.py passes through unchanged."""
+    add = parser.add_argument
+    add("--dataset", choices=datasets, default="mnist",
+        help="digits are generated, never downloaded")
+    add("--data-dir", type=cli.path, metavar="DIR", default=data.default_folder(),
+        help="holds mnist/*.gz; default: $MLP_DATA_DIR, else data/")
+    add("--split", choices=("standard", "pooled"), default="standard",
+        help="50,000/10,000 + official test, or 80/10/10 of all 70,000")
+    add("--examples", type=cli.whole(1), metavar="N",
+        help="only the first N training examples")
+    add("--hidden", type=cli.whole(1, 65536), nargs="+", metavar="W",
+        default=[256, 128], help="hidden widths")
+    add("--optimizer", choices=("adam", "sgd"), default="adam", help=" ")
+    add("--lr", type=cli.positive, metavar="F",
+        help="learning rate; default: 1e-3 for adam, 0.1 for sgd")
+    add("--schedule", choices=("constant", "cosine"), default="constant",
+        help="of the learning rate; cosine: half a wave, from --lr to 0")
+    add("--precision", choices=("fp32", "tf32", "fp64"), default="fp32",
+        help="of every matrix product, set explicitly")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help="never a fallback: cuda without a GPU is an error")
+
+
+def check_settings(args, batch_sizes, option="--batch-size"):
+    """Fill in what depends on other flags; Fault 2 where they clash."""
+    if args.lr is None:
+        args.lr = 1e-3 if args.optimizer == "adam" else 0.1
+    name = args.dataset if args.dataset in data.DATASETS else "mnist"  # auto
+    size = data.split_sizes(name, args.split)[0]
+    if args.examples is not None and args.examples > size:
+        raise Fault(USAGE, f"argument --examples: {args.examples} is above the "
+                           f"{size} training examples of --split {args.split}")
+    size = args.examples or size
+    for batch_size in batch_sizes:
+        if batch_size > size:
+            raise Fault(USAGE, f"argument {option}: {batch_size} is not a "
+                               f"whole number from 1 to {size}, the number "
+                               "of training examples")
+
+
+def parse(script, rungs, default_rung, argv=None):
+    """The flags of a program of the kit -> namespace. Fault 2 on nonsense."""
+    parser = cli.Parser(prog=os.path.basename(script),
+                        description="Train one MLP; the record goes to --json")
+    add = parser.add_argument
+    add_settings(parser)
+    add("--batch-size", type=cli.whole(1), default=64, metavar="N", help=" ")
+    add("--epochs", type=cli.whole(0, 100_000), default=10, metavar="N",
+        help="0 only with --save: writes the initial weights")
+    add("--seed", type=cli.seed, default=0, metavar="N", help=" ")
+    add("--rung", choices=rungs, default=default_rung,
+        help="how much is compiled as one")
+    add("--feed", choices=("device", "host"), default="device",
+        help="data resident on the device, or cut on the host every step")
+    add("--init", type=cli.path, metavar="FILE", help="read initial weights (.npz)")
+    add("--save", type=cli.path, metavar="FILE", help="write final weights (.npz)")
+    add("--json", type=cli.path, metavar="FILE",
+        help="write the record; - is stdout")
+    args = parser.parse_args(argv)
+    check_settings(args, [args.batch_size])
+    if args.epochs == 0 and not args.save:
+        raise Fault(USAGE, "argument --epochs: 0 is valid only with --save, "
+                           "which then writes the initial weights")
+    if args.feed == "host" and not RUNGS[args.rung].host:
+        raise Fault(USAGE, "argument --feed: host does not go with --rung "
+                           f"{args.rung}, which leaves the host no step to "
+                           "feed")
+    return args

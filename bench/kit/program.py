@@ -1,0 +1,271 @@
+"""What a program of your own needs to be compared, written once.
+
+The flags, the clock, the log lines, the check for non-finite losses, the
+weights on disk and the record: the same that the two scripts of the lesson
+write out. It knows no framework: a program hands it functions.
+
+    from bench.kit import program
+    with program.importing("mylib"):     # a failed import ends with exit 4
+        import mylib
+    ...
+    if __name__ == "__main__":
+        program.main(train, __file__, "mylib", default_rung="step")
+
+where `train(args, run)` calls, in this order, `run.describe`, `run.initial`,
+`run.load`, `run.compile` and `run.train`, and returns the final weights as
+NumPy arrays.
+"""
+
+import contextlib
+import hashlib
+import os
+import sys
+import time
+
+import numpy as np
+
+import data
+from bench.kit import cli, files, network
+from bench.kit.cli import DIVERGED, ENVIRONMENT, OK, STORAGE, USAGE, Fault
+from bench.kit.flags import parse
+from bench.kit.rungs import RUNGS
+from bench.kit.weights import read_weights, sha256_weights, write_weights
+
+clock = time.perf_counter  # monotonic: never jumps when the wall clock is set
+BEGIN = clock()
+MOST_STEPS = 1_000_000  # about 30 MiB of record
+
+
+def cores():
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+@contextlib.contextmanager
+def importing(package):
+    """Around a program's import of its framework: whatever goes wrong there
+    (missing, a shared library lost, wrong CUDA) is exit 4 and one line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        cli.warn(os.path.basename(sys.argv[0]),
+                 f"error: cannot import {package}: {type(error).__name__}: "
+                 f"{error}. Install it with: {sys.executable} -m pip install "
+                 f"{package}")
+        sys.exit(ENVIRONMENT)
+
+
+# -------------------------------------------------------------------- run
+
+class Finished(Exception):
+    """Raised by Run.initial when only the initial weights were asked for."""
+
+
+class Diverged(Exception):
+    """Raised by Run.train at the first non-finite loss."""
+
+
+def plain(values):
+    """NumPy numbers -> floats."""
+    return np.asarray(values).tolist()
+
+
+class Run:
+    """The books of one run: what is timed, logged and recorded."""
+
+    def __init__(self, args, framework):
+        self.args = args
+        self.dtype = np.float64 if args.precision == "fp64" else np.float32
+        self.timing = {"import_s": clock() - BEGIN, "compile_s": None,
+                       "order_s": [], "epoch_s": [], "read_s": [],
+                       "evaluate_s": 0.0}
+        self.sizes = network.of(vars(args)).sizes
+        self.orders = hashlib.sha256()
+        self.record = {
+            "schema": files.SCHEMA, "status": "ok", "framework": framework,
+            "config": {key: value for key, value in vars(args).items()
+                       if key not in ("data_dir", "init", "save", "json")},
+            "timing": self.timing, "compilations": [], "epochs": [],
+            "steps": {"loss": [], "accuracy": []}}
+
+    def describe(self, versions, platform, device, threads, fence, to_host,
+                 compiled, memory):
+        """What only the program knows: versions {name: text}, platform 'cpu'
+        or 'cuda', the device's name, host threads in use, and four functions:
+        fence(x) waits until x is computed, to_host(x) gives NumPy arrays,
+        compiled() counts compilations so far, memory() gives the device's
+        peak bytes or None."""
+        self.record["environment"] = {
+            **versions, "device_kind": platform, "device_name": device,
+            "threads": threads}
+        self.fence, self.to_host = fence, to_host
+        self.compiled, self.memory = compiled, memory
+
+    def initial(self, make):
+        """Initial weights as [(w, b), …] NumPy float32, from --init or else
+        from `make()`."""
+        weights = (read_weights(self.args.init, self.sizes)
+                   if self.args.init else make())
+        self.record["init_sha256"] = sha256_weights(weights)
+        self.record["parameters"] = sum(w.size + b.size for w, b in weights)
+        if self.args.epochs == 0:
+            write_weights(self.args.save, weights)
+            raise Finished
+        return [(w.astype(self.dtype), b.astype(self.dtype))
+                for w, b in weights]
+
+    def load(self, to_device):
+        """Keep the three sets, each x (N, 784), y (N, 10), verified and
+        passed through to_device; with --feed host, train stays NumPy."""
+        start, args = clock(), self.args
+        sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
+        sets["train"] = tuple(a[:args.examples] for a in sets["train"])
+        self.n = len(sets["train"][0])
+        if args.epochs * (self.n // args.batch_size) > MOST_STEPS:
+            raise Fault(USAGE, f"argument --epochs: {args.epochs} make more "
+                               f"than {MOST_STEPS} steps at this batch size, "
+                               "and every step stands in the record")
+        self.record["dataset"] = {
+            "name": args.dataset, "sha256": data.DATASETS[args.dataset].sha256,
+            "split": args.split,
+            "sizes": {part: len(x) for part, (x, _) in sets.items()}}
+        moved, self.sets = clock(), {}
+        for part, arrays in sets.items():
+            arrays = [a.astype(self.dtype, copy=False) for a in arrays]
+            self.sets[part] = (arrays if (part, args.feed) == (
+                "train", "host") else to_device(arrays))
+        self.fence(self.sets)
+        self.timing.update(data_s=moved - start, to_device_s=clock() - moved)
+
+    def schedule(self, epoch):
+        """The learning rate of every step of an epoch: (S,). Cosine:
+        Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, without
+        restarts."""
+        a, steps = self.args, self.n // self.args.batch_size
+        if a.schedule == "constant":
+            return np.full(steps, a.lr, self.dtype)
+        done = (epoch * steps + np.arange(steps)) / (a.epochs * steps)
+        return (a.lr / 2 * (1 + np.cos(np.pi * done))).astype(self.dtype)
+
+    def order(self, epoch):
+        """The batches of an epoch: int32 (S, B)."""
+        return data.batch_order(self.n, self.args.batch_size, self.args.seed,
+                                epoch)
+
+    def compile(self, build, state):
+        """build(state, images, labels, order, lrs, timing) -> what
+        train_epoch calls. Timed whole as compile_s (null for eager, which
+        compiles nothing ahead); it may add parts to `timing`. The arguments
+        are those of the first epoch, for their shapes and types: no step
+        counts yet."""
+        start, before = clock(), self.compiled()
+        program = build(state, *self.sets["train"], self.order(0),
+                        self.schedule(0), self.timing)
+        self.fence(None)
+        if RUNGS[self.args.rung].ahead:
+            self.timing["compile_s"] = clock() - start
+        self.record["compilations"].append(self.compiled() - before)
+        return program
+
+    def train(self, train_epoch, evaluate, state):
+        """All epochs -> final state.
+
+        train_epoch(state, images, labels, order (S, B), lrs (S,)) -> state,
+        metrics: S rows of (loss, accuracy). evaluate(state, x, y) -> (loss,
+        accuracy).
+        """
+        for epoch in range(self.args.epochs):
+            before, start = self.compiled(), clock()
+            # ------------------------------------------- the clock runs
+            order = self.order(epoch)
+            drawn = clock()
+            state, metrics = train_epoch(state, *self.sets["train"], order,
+                                         self.schedule(epoch))
+            self.fence((state, metrics))
+            # ------------------------------------------- the clock stands
+            end = clock()
+            curve = np.asarray(self.to_host(metrics))
+            # After an honest fence nothing is left to wait for: the audit
+            # looks whether reading the result took long.
+            self.timing["read_s"].append(clock() - end)
+            self.timing["epoch_s"].append(end - start)
+            self.timing["order_s"].append(drawn - start)
+            self.record["compilations"].append(self.compiled() - before)
+            self.orders.update(order.tobytes())
+            self.record["order_sha256"] = self.orders.hexdigest()
+            self._log(epoch + 1, state, evaluate, curve, start, end)
+        return state
+
+    def _log(self, epoch, state, evaluate, curve, start, end):
+        begin = clock()
+        val, test = (plain(self.to_host(evaluate(state, *self.sets[part])))
+                     for part in ("val", "test"))
+        self.timing["evaluate_s"] += clock() - begin
+        mean = curve.mean(axis=0, dtype=np.float64).tolist()
+        if not np.isfinite([*mean, *val, *test]).all():
+            raise Diverged(f"a loss of epoch {epoch} is not finite")
+        self.record["epochs"].append({
+            "epoch": epoch, "start_s": start - BEGIN, "end_s": end - BEGIN,
+            "train_loss": mean[0], "train_accuracy": mean[1],
+            "val_loss": val[0], "val_accuracy": val[1],
+            "test_loss": test[0], "test_accuracy": test[1]})
+        for column, name in enumerate(("loss", "accuracy")):
+            self.record["steps"][name] += plain(curve[:, column])
+        cli.tell(f"epoch {epoch:2}/{self.args.epochs}  {end - start:7.3f} s   "
+                 f"training loss {mean[0]:.4f}, accuracy {mean[1]:7.2%}   "
+                 f"validation loss {val[0]:.4f}, accuracy {val[1]:7.2%}\n")
+
+    # -------------------------------------------------------------- ending
+
+    def finish(self, weights):
+        """Weights and record to disk."""
+        if not all(np.isfinite(a).all() for pair in weights for a in pair):
+            raise Diverged("a final weight is not finite")
+        self._write()  # before the weights: a full disk costs only them
+        if self.args.save:
+            write_weights(self.args.save, weights)
+        cli.tell("test accuracy "
+                 f"{self.record['epochs'][-1]['test_accuracy']:.2%}\n")
+        return OK
+
+    def diverge(self, reason):
+        """The record of a run whose loss left the finite numbers: no metric
+        survives, because argmax of a NaN row is class 0 and 'learns' 9.8 %."""
+        self.record.update(status="diverged", epochs=[], steps={})
+        self._write()
+        raise Fault(DIVERGED, f"training diverged: {reason}. "
+                              f"Try a smaller --lr than {self.args.lr:g}")
+
+    def _write(self):
+        self.record["memory"] = {"device_peak_bytes": self.memory()}
+        self.timing["total_s"] = clock() - BEGIN
+        text = files.dumps(self.record)
+        if self.args.json == "-":
+            sys.stdout.write(text)
+        elif self.args.json:
+            files.write_atomic(self.args.json, text)
+
+
+def main(train, script, framework, default_rung, rungs=tuple(RUNGS)):
+    """Run `train(args, run)` as a program and end the process."""
+
+    def program():
+        args = parse(script, rungs, default_rung)
+        for path in (args.json if args.json != "-" else None, args.save):
+            if path and (os.path.isdir(path) or not os.access(
+                    os.path.dirname(os.path.abspath(path)), os.W_OK)):
+                raise Fault(STORAGE, f"cannot write: {path!r}: a folder, or "
+                                     "inside one that is missing or read-only"
+                                     ". Name a file in a writable folder")
+        run = Run(args, framework)
+        try:
+            with np.errstate(all="ignore"):
+                return run.finish(train(args, run))
+        except Finished:
+            return OK
+        except Diverged as reason:
+            return run.diverge(reason)
+
+    cli.guard(program, os.path.basename(script))

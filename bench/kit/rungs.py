@@ -1,0 +1,38 @@
+"""The rungs: how much of the work a framework may see at once.
+
+To add one: an entry here, and the script that has it.
+"""
+
+from typing import NamedTuple
+
+from bench.kit.files import ROOT
+
+JAX, TORCH = ROOT / "mlp_jax.py", ROOT / "mlp_torch.py"
+
+
+class Rung(NamedTuple):
+    """scripts: {framework: the program of the pair that has it}; ahead: is
+    something compiled before the first step; host: can it be fed by the host;
+    whole: does it return the losses of an epoch in one array; gpu: does it
+    need an NVIDIA GPU; slow: frameworks that take minutes for it, so that it is
+    run only where it is asked for; line: its style in figures."""
+
+    scripts: dict
+    ahead: bool = True
+    host: bool = True
+    whole: bool = False
+    gpu: bool = False
+    slow: tuple = ()
+    line: str = "-"
+
+
+# In the order of the ladder: each hands over more than the one before it.
+RUNGS = {
+    "eager": Rung({"jax": JAX, "torch": TORCH}, ahead=False,
+                  slow=("jax",), line=":"),
+    "model": Rung({"torch": TORCH}, line="-."),
+    "step": Rung({"jax": JAX, "torch": TORCH}),
+    "epoch": Rung({"jax": JAX}, host=False, whole=True, line="--"),
+    "graph": Rung({"torch": ROOT / "recipes" / "torch_graph.py"}, host=False,
+                  whole=True, gpu=True, line="--"),
+}

@@ -1,0 +1,77 @@
+"""What it costs to start something, and the speed of a large copy."""
+
+from functools import partial
+
+import numpy as np
+
+from bench.measure.timing import graph, per_call
+
+CHAIN = 1000  # dependent kernels, so that their number decides the time
+
+
+def jax_dispatch(module, _):
+    """{name: (seconds, n)} of a compiled program that does next to nothing,
+    called from Python, and of one more dependent kernel inside a program."""
+    jax, state = module.jax, [module.jax.device_put(np.float32(0))]
+    add = jax.jit(lambda x: x + 1)
+    many = jax.jit(lambda x: jax.lax.fori_loop(
+        0, CHAIN, lambda _, x: x * 0.5 + 1, x))
+
+    def again(program):
+        state[0] = program(state[0])
+    fence = partial(jax.block_until_ready, state)
+    seconds, n = per_call(partial(again, many), fence, 50)
+    return {"jax call": per_call(partial(again, add), fence, 2000),
+            "jax chain": (seconds / CHAIN, n)}
+
+
+def torch_dispatch(module, args):
+    """The same, and one operation from Python."""
+    torch, fence = module.torch, partial(module.fence, None)
+    x = torch.zeros((), device=args.device)
+    # No compiler behind it: what remains are its guards and the call.
+    add = torch.compile(lambda x: x + 1, backend="eager")
+
+    def many():
+        for _ in range(CHAIN):
+            x.add_(1)
+    seconds, n = per_call(many, fence, 20)
+    found = {"torch operation": (seconds / CHAIN, n),
+             "torch call": per_call(partial(add, x), fence, 2000)}
+    if args.device == "cuda":
+        seconds, n = per_call(graph(torch, many), fence, 50)
+        found["torch chain"] = seconds / CHAIN, n
+    return found
+
+
+def bandwidth(one):
+    """Bytes per second of a large copy, read and written, on the device; by
+    torch, where it is, because NumPy copies with one thread."""
+    size, (module, args, _) = 2**27, one
+    if hasattr(module, "torch"):
+        x, y = (module.torch.zeros(size // 4, device=args.device)
+                for _ in "xy")
+        seconds, n = per_call(partial(y.copy_, x), partial(
+            module.fence, None), 20)
+        return 2 * size / seconds, n
+    jax, last = module.jax, [None]
+    x, copy = jax.device_put(np.zeros(size // 4, np.float32)), jax.jit(
+        lambda x: x + 1)
+
+    def again():
+        last[0] = copy(x)
+    seconds, n = per_call(again, partial(jax.block_until_ready, last), 20)
+    return 2 * size / seconds, n
+
+
+def dispatch(subjects):
+    """What it costs to start something, and a large copy."""
+    found = {}
+    for module, args, _ in subjects:
+        measure = jax_dispatch if hasattr(module, "jax") else torch_dispatch
+        for name, (seconds, n) in measure(module, args).items():
+            found[name] = seconds, "s", n, "median of chunks"
+    speed, n = bandwidth(subjects[-1])
+    found["bandwidth"] = (speed, "bytes/s", n,
+                          "a large copy, bytes read and written")
+    return found

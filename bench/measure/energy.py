@@ -1,0 +1,93 @@
+"""Joules of a rung, by the energy counter of an NVIDIA device.
+
+The counter (NVML, millijoules since the driver was
+loaded) is read around at least ten seconds of epochs without evaluation, and
+around ten seconds of doing nothing just before, with everything in place.
+Exit 4 where there is no counter: then energy is "not measured".
+"""
+
+import os
+import time
+
+import numpy as np
+
+import data
+from bench.kit.cli import ENVIRONMENT, Fault
+from bench.measure.subject import read_sets, ready
+
+SECONDS = 10.0
+clock = time.perf_counter
+
+
+def counter():
+    """-> function that gives joules so far. Fault 4 where that is not
+    certain: another device's joules would look just as good."""
+    try:
+        import pynvml
+        pynvml.nvmlInit()
+        chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        count = pynvml.nvmlDeviceGetCount()
+        if chosen is None and count == 1:
+            device = pynvml.nvmlDeviceGetHandleByIndex(0)
+        elif chosen is not None and chosen.isdigit() and (
+                count == 1 or os.environ.get("CUDA_DEVICE_ORDER")
+                == "PCI_BUS_ID"):  # as NVML counts; CUDA: the fastest first
+            device = pynvml.nvmlDeviceGetHandleByIndex(int(chosen))
+        elif chosen is not None and chosen.startswith("GPU-") and (
+                "," not in chosen):
+            device = pynvml.nvmlDeviceGetHandleByUUID(chosen)
+        else:
+            raise Fault(ENVIRONMENT, f"{count} devices and "
+                        f"CUDA_VISIBLE_DEVICES {chosen!r}: which one is used "
+                        "is not certain. Set it to one number, and "
+                        "CUDA_DEVICE_ORDER to PCI_BUS_ID")
+        read = pynvml.nvmlDeviceGetTotalEnergyConsumption
+        read(device)
+    except ImportError as error:
+        raise Fault(ENVIRONMENT, "energy needs the package nvidia-ml-py: "
+                                 f"{error}") from error
+    except Fault:
+        raise
+    except Exception as error:  # NVML's own
+        raise Fault(ENVIRONMENT, f"no energy counter: {error}") from error
+    return lambda: read(device) / 1000
+
+
+def energy(subjects):
+    """Epochs weighed in place of timed."""
+    one, = subjects
+    if one.place["device_kind"] != "cuda":
+        raise Fault(ENVIRONMENT, "no energy counter: the device is a CPU")
+    module, args, _ = one
+    joules = counter()
+    state, x, y, order, lrs = ready(one, read_sets(args))
+    program = module.build(args, state, x, y, order, lrs, {})
+
+    def epoch(state, number):
+        order = data.batch_order(len(x), args.batch_size, args.seed, number)
+        state, metrics = module.train_epoch(program, args, state, x, y, order,
+                                            lrs)
+        module.fence((state, metrics))
+        return state, metrics
+
+    state, _ = epoch(state, 0)
+    begin, start = clock(), joules()
+    time.sleep(SECONDS)
+    idle = (joules() - start) / (clock() - begin)
+    begin, start, epochs = clock(), joules(), 0
+    while clock() - begin < SECONDS:
+        epochs += 1
+        state, metrics = epoch(state, epochs)
+    seconds, gross = clock() - begin, joules() - start
+    if not np.isfinite(module.to_host(metrics)).all():
+        raise ValueError("the loss was not finite")
+    net = (gross - idle * seconds) / epochs
+    if net <= 0:
+        raise Fault(ENVIRONMENT, f"{gross:g} J in {seconds:.1f} s of work "
+                    f"are not above the {idle:g} W of doing nothing")
+    how = f"energy counter over {seconds:.1f} s, {epochs} epochs"
+    return {
+        "gross": (gross / epochs, "J an epoch", epochs, how),
+        "net": (net, "J an epoch", epochs, how + ", less idle"),
+        "net per million": (net / order.size * 1e6, "J", epochs, how),
+        "idle": (idle, "W", 1, f"over {SECONDS:g} s before")}

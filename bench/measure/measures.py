@@ -1,0 +1,164 @@
+"""Measurements of a comparison: the parent's half.
+
+Each is a child process (child.py) that calls a function of registry.py. What
+it found lies in OUT/measured as a record {"schema", "kind", "contender",
+"rung", "feed", "batch_size", "block", "device", "measurements": {name:
+{"value", "unit", "n", "method"}}}. What could not be measured is a reason,
+never a number.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.kit import files
+from bench.measure.registry import ANYONE, MEASURES
+from bench.run import lesson, plan
+from bench.run.plan import SCRIPTS, Variant
+
+CHILD = Path(__file__).with_name("child.py")
+
+
+class Probe(NamedTuple):
+    """One measurement; batch_size 0: it covers all sizes that matter."""
+
+    kind: str
+    variant: Variant
+    batch_size: int
+    seed: int
+    repeat: int
+
+    def __str__(self):
+        return " ".join(filter(None, (
+            self.kind, self.variant.contender, self.variant.rung,
+            f"batch {self.batch_size}" if self.batch_size else "")))
+
+
+def block(kinds, variants, batch_sizes, seed, repeat, first):
+    """The probes of one block of the comparison; first: it is the first."""
+    kinds = [kind for asked in kinds
+             for kind in (asked, MEASURES[asked].along) if kind]
+    pair = [v for v in variants if v.contender in SCRIPTS]
+    return [Probe(kind, *where, seed, repeat) for kind in kinds
+            for where in MEASURES[kind].wanted(pair, batch_sizes, first)]
+
+
+class Measurements:
+    """The probes of a comparison and what they found."""
+
+    def __init__(self, grid, variants, kinds):
+        self.grid, self.variants, self.kinds = grid, variants, kinds
+        self.folder = grid.out / "measured"
+        self.found, self.reasons = {}, {}
+
+    def path(self, probe):
+        """Its settings, code and versions are in its name, as with a run."""
+        grid, variant = self.grid, probe.variant
+        identity = files.digest([
+            self._settings(variant), grid.cpus,
+            [grid.code(name) for name in self._scripts(probe)],
+            *(path.read_text("utf-8") for path in (
+                Path(lesson.__file__), *sorted(CHILD.parent.glob("*.py"))))])
+        return self.folder / ("_".join(filter(None, (
+            probe.kind, *variant, f"b{probe.batch_size}", f"s{probe.seed}",
+            f"r{probe.repeat}", identity))) + ".json")
+
+    def _settings(self, variant):
+        """The flags that decide what is measured."""
+        return {name: value for name, value in self.grid.chosen(
+            variant.contender).items() if name not in ("epochs", "schedule")}
+
+    def _scripts(self, probe):
+        """Whose frameworks it needs: of a floor, all that are here."""
+        if probe.variant is not ANYONE:
+            return [probe.variant.contender]
+        return [name for name in SCRIPTS if any(
+            variant.contender == name and not self.grid.lacking.get(variant)
+            for variant in self.variants)]
+
+    def done(self, probe):
+        """Whether it is known already; then it counts."""
+        found = files.read_json(self.path(probe))
+        if not valid(found) or found["kind"] != probe.kind:
+            return False
+        self.found[probe] = found
+        return True
+
+    def run(self, probe, number):
+        """Measure, as part of block `number` -> None or why it could not."""
+        grid, variant = self.grid, probe.variant
+        files.make_folder(self.folder)
+        temporary = grid.temporary()
+        flags = plan.flags({
+            **self._settings(variant), "data_dir": grid.data_dir,
+            "rung": variant.rung, "feed": variant.feed,
+            "batch_size": probe.batch_size or None, "seed": probe.seed})
+        scripts = ",".join(
+            str(variant._replace(contender=name).script(grid.scripts))
+            for name in self._scripts(probe))
+        status, ending, _ = grid.launch(
+            CHILD, [MEASURES[probe.kind].function, str(temporary), scripts,
+                    *flags])
+        found = files.read_json(temporary)
+        temporary.unlink(missing_ok=True)
+        found.update(schema=files.SCHEMA, kind=probe.kind, block=number,
+                     contender=variant.contender, rung=variant.rung,
+                     feed=variant.feed, batch_size=probe.batch_size)
+        if status == "ok" and valid(found):
+            files.write_atomic(self.path(probe), files.dumps(found))
+            self.found[probe] = found
+            return None
+        self.reasons[probe] = (ending["tail"] or [status])[-1]
+        return self.reasons[probe]
+
+    def missing(self):
+        """{kind that was asked for: why some of it is missing, or None}"""
+        return {**dict.fromkeys(self.kinds), **{
+            probe.kind: reason for probe, reason in self.reasons.items()}}
+
+    def all(self, numbers):
+        """Everything found; numbers: {probe: its block}, which may have been
+        another when it was measured."""
+        return [{**self.found[probe], "block": number}
+                for probe, number in numbers.items() if probe in self.found]
+
+
+def valid(found):
+    """Is this a record of a measurement? Its numbers are not negative."""
+    try:
+        entries = found["measurements"].values()
+        return (found["schema"] == files.SCHEMA and found["kind"] in MEASURES
+                and isinstance(found["device"], str) and bool(entries)
+                and all(isinstance(entry["unit"], str)
+                        and isinstance(entry["method"], str)
+                        and type(entry["value"]) in (int, float)
+                        and 0 <= entry["value"] < math.inf
+                        and entry["n"] > 0 for entry in entries))
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def peak_flops(grid, variants):
+    """{"flops", "device"} of a large matrix product on this machine, by the
+    framework of the first variant that can; measured once for an output
+    folder and precision. None where it could not be measured."""
+    path = grid.out / "peak.json"
+    key = [grid.machine(), grid.settings["precision"]]
+    found = files.read_json(path)
+    if found.get("key") != key or not valid({**found, "kind": "floor"}):
+        # A framework knows the accelerator; NumPy would measure the host.
+        here = {v.contender for v in variants if not grid.lacking.get(v)}
+        scripts = [str(SCRIPTS[name]) for name in SCRIPTS if name in here]
+        temporary = grid.temporary()
+        status, *_ = grid.launch(CHILD, [
+            "bench.measure.peak:peak", str(temporary), *(scripts[:1] or [""]),
+            f"--device={grid.settings['device']}",
+            f"--precision={grid.settings['precision']}"])
+        found = files.read_json(temporary)
+        temporary.unlink(missing_ok=True)
+        found.update(key=key, schema=files.SCHEMA)
+        if status != "ok" or not valid({**found, "kind": "floor"}):
+            return None
+        files.write_atomic(path, files.dumps(found))
+    return {"flops": found["measurements"]["flops"]["value"],
+            "device": found["device"]}

@@ -1,0 +1,131 @@
+"""What one training step consists of: counted, not timed.
+
+Of JAX: the primitives of the traced step, and the
+instructions that are left in the program that XLA made of it. Of PyTorch: the
+operators that the profiler sees in an eager step, and the kernels that
+Inductor generated for the compiled one.
+"""
+
+import re
+
+from bench.measure.subject import read_sets, ready
+
+# Instructions of an HLO program that compute nothing.
+NOTHING = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast",
+           "after-all", "partition-id", "replica-id", "opt-barrier"}
+
+
+def count_primitives(jaxpr):
+    """Equations of a jaxpr, those of inner functions in place of the call."""
+    total = 0
+    for equation in jaxpr.eqns:
+        inner = [value for value in equation.params.values()
+                 if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
+        total += sum(count_primitives(getattr(value, "jaxpr", value))
+                     for value in inner) if inner else 1
+    return total
+
+
+def count_program(text):
+    """Text of an optimised HLO module -> {"run", "fused", "products"}:
+    instructions that it runs per step (of a loop, those of its body), how
+    many of them do several operations, and matrix products wherever they
+    are."""
+    bodies, current, entry = {}, None, None
+    for line in text.splitlines():
+        head = re.match(r"(ENTRY )?%?([\w.-]+) .*\{\s*$", line)
+        if head:
+            current = bodies.setdefault(head[2], [])
+            entry = head[2] if head[1] else entry
+        elif current is not None and " = " in line:
+            # The type of a result may hold spaces and parentheses: what
+            # counts is the first word that is followed by one.
+            found = re.search(r"[\]\}\)] ([a-z][\w-]*)\(", line)
+            if found:
+                current.append((found[1], line))
+
+    def walk(name):
+        run = fused = products = 0
+        for opcode, line in bodies.get(name, []):
+            inner = dict(re.findall(r"(body|to_apply|calls)=%?([\w.-]+)",
+                                    line))
+            if opcode == "while":
+                parts = walk(inner["body"])
+            elif opcode == "call":
+                parts = walk(inner["to_apply"])
+            elif opcode == "fusion":
+                inside = walk(inner["calls"])
+                parts = 1, int(inside[0] > 1), inside[2]
+            else:
+                product = opcode == "dot" or (
+                    opcode == "custom-call"
+                    and re.search("gemm|matmul|dot", line, re.I) is not None)
+                parts = int(opcode not in NOTHING), 0, int(product)
+            run, fused, products = (a + b for a, b in zip(
+                (run, fused, products), parts))
+        return run, fused, products
+    return dict(zip(("run", "fused", "products"), walk(entry)))
+
+
+def jax_counts(module, args, arguments):
+    """Counts of the rung that args.rung asks for."""
+    program = module.build(args, *arguments, {})
+    counts = {}
+    if args.rung != "eager":
+        counts = count_program(program.as_text())
+    args.rung = "eager"  # the step alone, as it is written
+    function = module.build(args, *arguments, {})
+    state, images, labels, order, lrs = arguments
+    batch = next(module.batches(args, images, labels, order))
+    traced = module.jax.make_jaxpr(function)(state, *batch, lrs[0])
+    return {"written": count_primitives(traced.jaxpr), **counts}
+
+
+def torch_counts(module, args, arguments):
+    torch = module.torch
+    program = module.build(args, *arguments, {})
+    if args.rung != "eager":
+        products = torch._dynamo.utils.counters["inductor"]["extern_calls"]
+        fused = torch._inductor.metrics.generated_kernel_count
+        if not fused:
+            raise ValueError("Inductor does not tell what it has generated")
+        return {"run": fused + products, "fused": fused,
+                "products": products, **torch_stages(torch)}
+    state, images, labels, order, lrs = arguments
+    batch = next(module.batches(args, images, labels, order))
+    for _ in range(2):  # the first step also sets things up
+        with torch.profiler.profile(
+                activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            program(state, *batch, float(lrs[0]))
+    ours = [event for event in seen.events()
+            if event.name.startswith("aten::")]
+    outer = [event for event in ours if not (
+        event.cpu_parent and event.cpu_parent.name.startswith("aten::"))]
+    return {"written": len(outer), "products": sum(
+        event.name in ("aten::mm", "aten::addmm") for event in ours)}
+
+
+def torch_stages(torch):
+    """Seconds of the parts of the compilation that has just been done, by
+    torch.compile's own clock; empty where this version names them otherwise.
+    """
+    clock = torch._dynamo.utils.compilation_time_metrics
+    whole, backend, inductor, load = (
+        sum(clock.get(name, ())) for name in (
+            "_compile.compile_inner", "OutputGraph.call_user_compiler",
+            "compile_fx_inner", "PyCodeCache.load_by_key_path"))
+    if not 0 < load < inductor < backend < whole:
+        return {}
+    return {"tracing": whole - backend, "autograd": backend - inductor,
+            "inductor": inductor - load, "compiler": load}
+
+
+def operations(subjects):
+    """What a step consists of, and the seconds of compiling it."""
+    one, = subjects
+    count = jax_counts if hasattr(one.module, "jax") else torch_counts
+    counts = count(one.module, one.args, ready(one, read_sets(one.args)))
+    return {name: (value, *(("s", 1, "by its own clock")
+                            if isinstance(value, float)
+                            else ("per step", 1, "counted")))
+            for name, value in counts.items()}

@@ -1,0 +1,45 @@
+"""A script of the lesson, looked at from outside: what measures work on."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import data
+
+
+class Subject(NamedTuple):
+    """A script of the lesson that is looked at, set up and ready."""
+
+    module: object
+    args: object
+    place: dict  # what its setup() says of device and versions
+
+
+def read_sets(args):
+    """-> {"train", "val", "test": (images, labels)} in NumPy, in the type
+    that the flags ask for."""
+    sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
+    sets["train"] = tuple(a[:args.examples] for a in sets["train"])
+    return {part: tuple(a.astype(args.dtype, copy=False) for a in arrays)
+            for part, arrays in sets.items()}
+
+
+def ready(subject, sets):
+    """Initial state, the training set where the feed has it, and the
+    arguments of build() that follow it: (state, images, labels, order, lrs)."""
+    module, args, _ = subject
+    x, y = sets["train"]
+    weights = module.load_weights(args, sets, {})
+    lrs = np.full(len(x) // args.batch_size, args.lr, args.dtype)
+    order = data.batch_order(len(x), args.batch_size, args.seed, 0)
+    if args.feed == "device":
+        x, y = put(subject, (x, y))
+    return module.init_state(weights, args), x, y, order, lrs
+
+
+def put(subject, arrays):
+    """NumPy arrays -> on the device of a subject."""
+    module, args, _ = subject
+    if hasattr(module, "jax"):
+        return module.jax.device_put(arrays)
+    return [module.torch.from_numpy(a).to(args.device) for a in arrays]

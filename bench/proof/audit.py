@@ -1,0 +1,149 @@
+"""Is this comparison fair? One verdict per rule, in words.
+
+Here are the rules across records: what must be equal between runs, or the
+ratio of their times would be about something else. What a true record cannot
+break is in rules.py. An unfair comparison gets no ratio and no joint figure.
+"""
+
+from bench.kit.rungs import RUNGS
+from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING, Verdict, name, who, within
+
+# ------------------------------------------------------------------ across
+
+def _of(*path):
+    def get(r):
+        for key in path:
+            r = r.get(key) if isinstance(r, dict) else None
+        return r
+    return get
+
+
+def _sizes(r):
+    sizes = r["dataset"]["sizes"]
+    return " / ".join(str(sizes.get(part)) for part in ("train", "val", "test"))
+
+
+def _size(r):
+    return r["config"]["batch_size"]
+
+
+def _seed(r):
+    return _size(r), r["config"]["seed"]
+
+
+def _none(r):
+    return ()
+
+
+def _compiles(r):
+    """All but PyTorch's eager rung have something to find in a cache."""
+    return (r["framework"] != "torch"
+            or RUNGS[r["config"]["rung"]].ahead)
+
+
+# (rule, what must be equal, between the runs that agree in this, what `vary`
+# in a recipe calls it)
+SAME = (
+    ("device", lambda r: f"{r['environment']['device_kind']}: "
+                         f"{r['environment']['device_name']}", _none, None),
+    ("processor", _of("environment", "cpu_model"), _none, None),
+    ("precision", _of("config", "precision"), _none, None),
+    ("data", _of("dataset", "sha256"), _none, None),
+    ("split", lambda r: f"{r['dataset'].get('split')} ({_sizes(r)})", _none,
+     None),
+    ("parameters", _of("parameters"), _none, None),
+    ("optimizer", _of("config", "optimizer"), _none, "optimizer"),
+    ("learning rate", _of("config", "lr"), _none, "lr"),
+    ("schedule", _of("config", "schedule"), _none, None),
+    ("threads", _of("environment", "threads"), _none, None),
+    ("cores", lambda r: str(r.get("affinity")), _none, None),
+    ("compile cache", _of("cache"), _compiles, "cache"),
+    ("steps per epoch", _of("steps_per_epoch"), _size, None),
+    ("samples per epoch", _of("samples_per_epoch"), _size, None),
+    ("epochs", _of("config", "epochs"), _size, None),
+    ("initial weights", _of("init_sha256"), _seed, "init"),
+    ("batch order", _of("order_sha256"), _seed, None),
+)
+
+
+def _across(done, vary):
+    for rule, get, scope, variable in SAME:
+        groups = {}
+        for r in done:
+            groups.setdefault(scope(r), {}).setdefault(_show(get(r)), r)
+        values = max(groups.values(), key=len)
+        if len(values) > 1:
+            text = " but ".join(f"{value} ({name(r)})"
+                                for value, r in list(values.items())[:3])
+            meant = variable is not None and variable in vary
+            yield Verdict(rule, FAIR if meant else UNFAIR, (
+                "varied on purpose: " if meant else "differs: ") + text)
+            continue
+        values = sorted({value for group in groups.values()
+                         for value in group})
+        yield Verdict(rule, FAIR, (
+            "the same" if len(groups) == 1 else "each the same where it must "
+            "be") + ": " + ", ".join(values[:4]) + " …" * (len(values) > 4))
+    yield _residency(done)
+
+
+def _residency(done):
+    """The feed stands in the name of a variant, so that one contender may have
+    two; but contenders that are compared must share one."""
+    rule, groups = "residency of the data", {}
+    for r in done:
+        groups.setdefault(_seed(r), {}).setdefault(who(r), {}).setdefault(
+            r["config"]["feed"], r)
+    for feeds in groups.values():
+        if not set.intersection(*map(set, feeds.values())):
+            return Verdict(rule, UNFAIR, "differs: " + " but ".join(
+                f"{feed} ({name(r)})" for found in feeds.values()
+                for feed, r in found.items()))
+    return Verdict(rule, FAIR, "shared by all contenders")
+
+
+def _show(value):
+    """A value in a verdict; of a long hash the beginning."""
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+# --------------------------------------------------------------------- all
+
+def audit(records, vary=(), peak=None):
+    """Finished records of one comparison -> [Verdict]. `vary`: what differs
+    on purpose; `peak`: {"flops", "device"} of the machine, or None."""
+    done = [r for r in records if r["status"] == "ok"]
+    if not done:
+        return [Verdict("runs", UNFAIR, "no run finished")]
+    return [*_across(done, vary), *within(done, peak)]
+
+
+def unfair(verdicts):
+    return [v for v in verdicts if v.level == UNFAIR]
+
+
+def line(verdicts):
+    """'28 of 30 rules hold; warning: better than chance'"""
+    rules = {level: [v.rule for v in verdicts if v.level == level]
+             for level in (FAIR, UNFAIR, WARNING, UNKNOWN)}
+    held = len(rules.pop(FAIR))
+    return f"{held} of {len(verdicts)} rules hold" + "".join(
+        f"; {level}: {', '.join(names)}"
+        for level, names in rules.items() if names)
+
+
+def comparable(first, second):
+    """May a ratio of these two groups of records be shown? Only when they
+    agree, seed by seed, in what a recipe may vary on purpose."""
+    for _, get, scope, variable in SAME:
+        if variable:
+            one, two = ({r["config"]["seed"]: (scope(r), _show(get(r)))
+                         for r in records} for records in (first, second))
+            # Outside a rule's scope (eager PyTorch has nothing to find in a
+            # cache) is no difference.
+            if any(one[seed][0] == two[seed][0] and one[seed] != two[seed]
+                   for seed in one.keys() & two.keys()):
+                return False
+    return all(r["config"]["feed"] == first[0]["config"]["feed"]
+               for r in second)

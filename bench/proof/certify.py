@@ -1,0 +1,126 @@
+"""What the programs of a comparison compute: the children's half of the
+parity certificate (certificate.py is the other).
+
+    python bench/proof/certify.py JOBS.json           all of them, two at a time
+    python bench/proof/certify.py functions JOB.json  what a script's functions give
+
+JOBS is a list of {"run": [script, flag, …], "out": path}: the program itself
+runs, as it is timed, and leaves its record in OUT.json and its final weights
+in OUT.npz. A job {"functions": script, "flags": [...], "batch_sizes": [...],
+"out": path} imports the script and writes logits and every gradient of the
+first batch of each size (`B.logits`, `B.g0`, …) to OUT.npz. Where something
+fails, OUT.txt has the reason as JSON: [is something lacking here?, words].
+"""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import Queue
+
+import numpy as np
+
+import data
+from bench.kit import cli
+from bench.kit.weights import read_weights
+from bench.run import environment, launch, lesson
+
+HERE = Path(__file__).resolve()
+
+
+def logits_and_gradients(script, flags, batch_sizes, out):
+    """Of the script's own functions, differentiated as its framework does."""
+    module = lesson.load_script(script)
+    if not lesson.is_lesson(module):  # only what it records can be compared
+        np.savez(out + ".npz")
+        return
+    if "evaluate" in names_used(module, "train_epoch", "build"):
+        raise RuntimeError("train_epoch calls evaluate: inside the clock")
+    args = module.parse_flags(flags)
+    module.setup(args)
+    images, labels = (array[:args.examples] for array in data.split(
+        *data.load(args.dataset, args.data_dir), args.split)["train"])
+    weights = [(w.astype(args.dtype), b.astype(args.dtype)) for w, b in
+               read_weights(args.init, [images.shape[1], *args.hidden,
+                                        labels.shape[1]])]
+    found = {}
+    for size in batch_sizes:
+        idx = data.batch_order(len(images), size, args.seed, 0)[0]
+        x, y = (a[idx].astype(args.dtype) for a in (images, labels))
+        logits, grads = lesson.gradients(module, args, weights, x, y)
+        found[f"{size}.logits"] = logits
+        found.update({f"{size}.g{n}": leaf for n, leaf in enumerate(grads)})
+    np.savez(out + ".npz", **found)
+
+
+def names_used(module, *functions):
+    """Names that functions of a module, or those they call, look up; build
+    among them, which says what train_epoch will call."""
+    seen, todo = set(), list(functions)
+    while todo:
+        code = getattr(getattr(module, todo.pop(), None), "__code__", None)
+        codes = [code] if code else []
+        while codes:
+            code = codes.pop()
+            codes += [c for c in code.co_consts if hasattr(c, "co_names")]
+            todo += [name for name in code.co_names if name not in seen]
+            seen.update(code.co_names)
+    return seen
+
+
+def halves():
+    """The cores of this process in two parts, as child.py wants them. Two
+    programs that each have a thread for every core wait for each other: an
+    epoch of PyTorch took ten times as long."""
+    cpus = list(map(str, environment.affinity() or []))
+    middle = len(cpus) // 2
+    return [",".join(part) if middle else "all"
+            for part in (cpus[:middle], cpus[middle:])]
+
+
+def run(job, places):
+    """One job in a process of its own, on the cores of one of the places; a
+    reason in OUT.txt if it fails."""
+    out, place = job["out"], places.get()
+    if "functions" in job:
+        Path(out + ".job").write_text(json.dumps(job), "utf-8")
+        command = [HERE, "functions", out + ".job"]
+    else:
+        command = [*job["run"], f"--json={out}.json", f"--save={out}.npz"]
+    done = subprocess.run(
+        [sys.executable, launch.CHILD, str(os.getpid()), place,
+         "-", *command], stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, errors="replace",
+        # JAX takes most of a GPU's memory unless told; two processes run.
+        env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
+    places.put(place)
+    if done.returncode:
+        last = (cli.told(done.stderr.strip().splitlines()) or [
+            f"exit {done.returncode}"])[-1]
+        Path(out + ".txt").write_text(json.dumps(
+            [done.returncode == cli.ENVIRONMENT, cli.clean(last, 300)]),
+            "utf-8")
+
+
+def main():
+    what, *job = sys.argv[1:]
+    if what == "functions":
+        job = json.loads(Path(job[0]).read_text("utf-8"))
+        with np.errstate(all="ignore"):
+            logits_and_gradients(job["functions"], job["flags"],
+                                 job["batch_sizes"], job["out"])
+        return cli.OK
+    places = Queue()
+    for place in halves():
+        places.put(place)
+    with ThreadPoolExecutor(2) as pool:  # nothing is timed here
+        list(pool.map(partial(run, places=places),
+                      json.loads(Path(what).read_text("utf-8"))))
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.guard(main, "certify.py")

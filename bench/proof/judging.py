@@ -1,0 +1,122 @@
+"""Is a trace that of the reference? Bounds, differences, a verdict per row."""
+
+import math
+
+import numpy as np
+
+from bench.proof.traces import key, variant_of
+
+SHORT = 100        # steps that float32 is bounded for, and the least there are
+EARLY = 20         # of them: too few for rounding to have grown
+REFERENCE = ("torch", "eager", "device")
+# What is compared, in the order of the computation: the first that differs is
+# nearest to the cause.
+FOUND = ("logits", "gradient", "loss", "first_losses", "accuracy",
+         "evaluation", "weights")
+
+
+def bound(row, name):
+    """Largest difference that a row may have in what is named. In float32 a
+    rounding difference moves, sooner or later, one activation across zero;
+    the losses then differ by 1e-4 to 1e-3 (seen from step 38 on, at batch 64
+    and 256). So the first are bounded tightly and the later ones are not.
+    Products that were rounded to TF32 (2**-11) show in the logits at once."""
+    if row["precision"] == "fp64":
+        return 1e-10
+    return 1e-2 if name == "loss" else 1e-5
+
+
+def worst(values, expected):
+    """Largest difference, relative to the largest expected value."""
+    if values.shape != expected.shape:
+        return math.inf
+    gap = np.abs(values - expected).max()
+    return float(gap / np.abs(expected).max()) if gap else 0.0
+
+
+def differences(losses, expected):
+    """Relative difference of the loss, step by step. A loss below 0.01 counts
+    as 0.01: it is a difference of logits, whose rounding does not shrink."""
+    steps = min(len(losses), len(expected))
+    losses, expected = (np.asarray(a[:steps], np.float64)
+                        for a in (losses, expected))
+    return np.abs(losses - expected) / np.maximum(np.abs(expected), 0.01)
+
+
+def judge(row, rows, traces):
+    """The row with what was found: largest relative differences from the
+    reference, or the reason why nothing was."""
+    trace = traces[key(row)]
+    if isinstance(trace, list):
+        return {**row, "unavailable": trace[0], "reason": trace[1],
+                "proved": False}
+    first = reference(row, [other for other in rows if not isinstance(
+        traces[key(other)], list)])
+    if first is None:
+        return {**row, "unavailable": False, "proved": False,
+                "reason": "no other contender computes the same to compare"}
+    expected = traces[key(first)]
+    result = {**row, "reference": str(variant_of(first)),
+              **largest(trace, expected, row["precision"] == "fp64")}
+    # As they are written and will be read again, so that the verdict stays.
+    result["losses"], others = (a["loss"].tolist() for a in (trace, expected))
+    compare_losses(result, result["losses"], others)
+    for name in FOUND:  # JSON has no infinity
+        if result[name] is not None and not np.isfinite(result[name]):
+            result[name] = 1e300
+    result["proved"] = proved(result)
+    return result
+
+
+def reference(row, traced):
+    """The row of `traced` that this one is compared with, or None: a trace
+    that is compared with nobody else's proves nothing."""
+    family = [other for other in traced if key(other)[3:] == key(row)[3:]]
+    names, everyone = ({other["contender"] for other in some}
+                       for some in (family, traced))
+    if len(family) < 2 or len(names) < min(2, len(everyone)):
+        return None
+    return min(family, key=lambda other: key(other)[:3] != REFERENCE)
+
+
+def largest(trace, expected, precise):
+    """{name of FOUND, but for losses: largest difference, or None}; not
+    precise: rounding decides over all that comes after the first step."""
+    def of(names, others, required=False):
+        if not (names and others):
+            return math.inf if required else None
+        return math.inf if names != others else max(
+            worst(trace[name], expected[name]) for name in names)
+
+    def numbered(prefix, required=False):
+        return of(*({name for name in found if name.startswith(prefix)
+                     and name.removeprefix(prefix).isdigit()}
+                    for found in (trace, expected)), required)
+
+    def named(name):
+        return of(*(found.keys() & {name} for found in (trace, expected)))
+
+    return {"logits": named("logits"), "gradient": numbered("g"),
+            **{name: named(name) if precise else None
+               for name in ("accuracy", "evaluation")},
+            "weights": numbered("w", True) if precise else None}
+
+
+def compare_losses(row, losses, expected):
+    """Put the largest difference of the losses into the row."""
+    gaps = differences(losses, expected)
+    counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
+    largest, early = (float(np.max(part)) if len(part) else math.inf
+                      for part in (counted, gaps[:EARLY]))
+    row.update(loss=largest if math.isfinite(largest) else 1e300,
+               first_losses=early if math.isfinite(early) else 1e300,
+               steps_bounded=len(counted))
+
+
+def proved(row):
+    """Is every number of the row within the bound of its precision?"""
+    if "reason" in row:
+        return False
+    return len(row["losses"]) == row["steps"] and all(
+        0 <= row[name] <= bound(row, name)
+        for name in FOUND if row[name] is not None)

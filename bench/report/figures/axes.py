@@ -1,0 +1,106 @@
+"""What several figures have in common: a panel for each batch size, a row for
+each variant, an axis of batch sizes, log axes with plain numbers."""
+
+import numpy as np
+from matplotlib import ticker
+
+from bench.report.figures.style import plt
+
+MOST = 3  # panels side by side
+
+
+class PlainLog(ticker.Locator):
+    """Ticks of a log axis at 1, 2, 5, 10, …; of a short one evenly spaced; of
+    a long one at powers of ten."""
+
+    def __call__(self):
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, low, high):
+        if high < 4 * low:
+            even = ticker.MaxNLocator(5, steps=(1, 2, 5, 10))
+            return [tick for tick in even.tick_values(low, high) if tick > 0]
+        subs = (1, 2, 5) if high < 1000 * low else (1,)
+        return ticker.LogLocator(subs=subs).tick_values(low, high)
+
+
+def log(axis, which, form="{x:g}"):
+    """Make "x" or "y" a log axis whose ticks are plain numbers."""
+    axis.set(**{f"{which}scale": "log"})
+    ticks = getattr(axis, f"{which}axis")
+    ticks.set_major_locator(PlainLog())
+    ticks.set_major_formatter(form)
+    ticks.set_minor_formatter("")
+
+
+def percent(value, _):
+    """The text of a tick: no more digits than it needs."""
+    return f"{100 * value:g} %"
+
+
+def chosen(sizes):
+    """Batch sizes for panels side by side: all, or of more than MOST the
+    smallest, the largest and those in the middle."""
+    last = len(sizes) - 1
+    return sizes if last < MOST else [
+        sizes[round(n * last / (MOST - 1))] for n in range(MOST)]
+
+
+def panels(sizes, xlabel, labels, tall=2.2):
+    """A column for each batch size, a row, so many inches tall, for each
+    label of the y axis: an accuracy in percent, anything else on a log axis;
+    x is the epoch or on a log axis -> figure, {batch size: axes from
+    above}"""
+    sizes = chosen(sizes)
+    figure, grid = plt.subplots(
+        len(labels), len(sizes), squeeze=False, sharex=True, sharey="row",
+        figsize=(max(6.6, 3.3 * len(sizes) + 1), tall * len(labels) + 1))
+    for axis, size in zip(grid[0], sizes):
+        axis.set_title(f"batch {size}", loc="left")
+    for axis in grid[-1]:
+        axis.set_xlabel(xlabel)
+    if xlabel == "epoch":
+        grid[0, 0].xaxis.get_major_locator().set_params(integer=True)
+    else:
+        log(grid[0, 0], "x")
+    for axis, label in zip(grid[:, 0], labels):
+        axis.set_ylabel(label)
+        if "accuracy" in label:
+            axis.yaxis.set_major_formatter(percent)
+        elif label:
+            log(axis, "y")
+    return figure, dict(zip(sizes, grid.T))
+
+
+def label_rows(axis, labels):
+    """A row for each label, from above, at the heights 0, 1, 2, …"""
+    axis.set_yticks(range(len(labels)), labels, fontsize=8)
+    axis.set_ylim(len(labels) - 0.4, -0.7)
+
+
+def rows(labels, shares=(1,), wide=8):
+    """A row for each label, and columns that share the width -> figure, axes
+    from the left"""
+    figure, axes = plt.subplots(
+        1, len(shares), squeeze=False, sharey=True, width_ratios=shares,
+        figsize=(wide, 0.3 * len(labels) + 1.6))
+    label_rows(axes[0, 0], labels)
+    return figure, axes[0]
+
+
+def by_size(sizes, ylabel, form="{x:g}"):
+    """Batch sizes against something, both on log axes -> figure, axis"""
+    figure, axis = plt.subplots(figsize=(7.6, 4.4))
+    axis.set(xscale="log", xlabel="batch size", ylabel=ylabel)
+    axis.set_xticks(sizes, map(str, sizes))
+    axis.xaxis.set_minor_locator(ticker.NullLocator())
+    log(axis, "y", form)
+    return figure, axis
+
+
+def floor(found, size):
+    """Seconds an epoch at the floor, median over blocks; None where it was
+    not measured."""
+    seconds = [row["floor"] for (_, other), row in found.floors.items()
+               if other == size]
+    return float(np.median(seconds)) if seconds else None

@@ -1,0 +1,215 @@
+"""Figures with a row for each variant: seconds, ratios, parts of a run, what
+comes of it and what it takes, and where the time of a step goes."""
+
+import math
+
+import numpy as np
+
+from bench.analyse import costs, stats
+from bench.analyse.groups import key
+from bench.analyse.ratios import pairs, ratio
+from bench.report.figures.axes import (
+    chosen,
+    floor,
+    label_rows,
+    log,
+    panels,
+    percent,
+    rows,
+)
+from bench.report.figures.style import (
+    COLOURS,
+    HALO,
+    QUIET,
+    legend,
+    looks,
+    note,
+    plt,
+)
+from bench.report.floor import bar_words
+from bench.report.words import name, three
+
+PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
+         "train": "#56B4E9", "evaluate": "#009E73", "rest": "#dddddd"}
+
+
+def _each(found, sizes, shares=(1,), wide=8):
+    """A row for each variant that finished at some batch size -> figure, axes
+    from the left, [(height, key, its finished runs, its colour), …]"""
+    look = looks(found.groups)
+    done = [(key, runs) for key, runs in costs.finished(found.groups)
+            if key[3] in sizes]
+    figure, axes = rows([f"{look[key]['label']}, batch {key[3]}"
+                         for key, _ in done], shares, wide)
+    return figure, axes, [(height, key, runs, look[key]["color"])
+                          for height, (key, runs) in enumerate(done)]
+
+
+def _span(axis, span, height, **style):
+    if span:
+        axis.plot(span, [height] * 2, solid_capstyle="butt", **style)
+
+
+def seconds(found):
+    """Steady epochs filled, the first with compilation hollow."""
+    variants = list(dict.fromkeys(name(key) for key in found.groups))
+    figure, columns = panels(found.sizes, "seconds", [""],
+                             0.42 * len(variants) + 1)
+    look = looks(found.groups)
+    for size, (axis,) in columns.items():
+        label_rows(axis, variants)
+        axis.margins(x=0.18)
+        if bound := floor(found, size):
+            axis.axvline(bound, color="black", lw=1)
+            note(axis, "floor", (bound, 0), (3, 3), va="baseline",
+                 xycoords=("data", "axes fraction"))
+        for row in found.rows:
+            if row["batch_size"] == size and row["ok"]:
+                style = look[key(row)]
+                _both_epochs(axis, row, variants.index(style["label"]),
+                             style["color"])
+    return figure
+
+
+def _both_epochs(axis, row, height, color):
+    first, steady = row["first_epoch_s"], row["steady_epoch_s"]
+    if steady is not None:
+        _span(axis, (steady, first), height, color=color, lw=0.8, alpha=0.5,
+              zorder=1)
+    if row["steady_low_s"]:
+        _span(axis, (row["steady_low_s"], row["steady_high_s"]), height,
+              color=color, lw=3, alpha=0.35)
+    for value, fill, by, ink in ((steady, color, 9, "black"),
+                                 (first, "white", -9, "#555555")):
+        if value is not None:
+            axis.plot(value, height, "o", color=color, mfc=fill)
+            note(axis, three(value), (value, height), (0, by), ha="center",
+                 color=ink, path_effects=HALO)
+
+
+def ratios(found):
+    """JAX over PyTorch; None without the two."""
+    both = [two for first, second in pairs(found.groups)
+            if (first[0], second[0]) == tuple(COLOURS)
+            and (two := ratio(found, first, second))]
+    if not both:
+        return None
+    figure, (axis,) = rows([
+        f"{name(two.first)} / {name(two.second)}, batch {two.first[3]}"
+        for two in both])
+    axis.axvline(1, color="black", lw=1)
+    if found.width is not None:
+        axis.axvspan(math.exp(-found.width), math.exp(found.width), lw=0,
+                     color=QUIET, alpha=0.2, label="one script against itself")
+        legend(figure)
+    for height, two in enumerate(both):
+        paint = COLOURS[two.order[0][0]] if two.order else QUIET
+        _span(axis, two.span, height, color=paint, lw=2)
+        axis.plot(two.value, height, "o", color=paint, ms=5)
+        note(axis, three(two.value), (two.value, height), (0, 8), fontsize=7.5,
+             ha="center", path_effects=HALO)
+    log(axis, "x")
+    axis.set_xlabel("ratio of steady epochs: left of 1 JAX is faster, right "
+                    "of 1 PyTorch")
+    return figure
+
+
+def parts(found):
+    """What the seconds of a whole run go into."""
+    figure, (axis,), variants = _each(found, chosen(found.sizes))
+    for height, _, done, _ in variants:
+        left, split = 0.0, [costs.parts(r) for r in done]
+        for part, paint in PARTS.items():
+            value = np.median([one[part] for one in split])
+            axis.barh(height, value, left=left, color=paint, height=0.7,
+                      label=part)
+            left += value
+        note(axis, three(left), (left, height))
+    axis.set_xlabel("seconds of a run from the creation of its process, "
+                    "median over runs")
+    axis.margins(x=0.08)
+    legend(figure)
+    return figure
+
+
+def final(found):
+    """Test accuracy of every run with the interval that the test set's size
+    allows, and the memory of the process."""
+    figure, (left, right), variants = _each(found, found.sizes, (1.4, 1), 9.4)
+    for height, _, done, paint in variants:
+        scores = [r["final"]["test_accuracy"] for r in done]
+        _span(left, stats.wilson(np.mean(scores), done[0]["dataset"]["sizes"][
+            "test"]), height, color=paint, lw=5, alpha=0.25)
+        left.plot(scores, [height] * len(scores), "o", color=paint, ms=3,
+                  alpha=0.6)
+        left.plot(np.mean(scores), height, "|", color=paint, ms=11, mew=2)
+        for place, mark in (("host", "o"), ("device", "D")):
+            peaks = [r["memory"][f"{place}_peak_bytes"] for r in done]
+            if None not in peaks:
+                right.plot(np.array(peaks) / 2**20, [height] * len(peaks),
+                           mark, color=paint, ms=4, alpha=0.7)
+    left.set_xlabel("test accuracy: runs, mean, 95 % interval of the test set")
+    left.xaxis.set_major_formatter(percent)
+    right.set(xlabel="peak memory, MiB: process (◇: device)",
+              xlim=(0, 1.1 * right.get_xlim()[1]))
+    return figure
+
+
+def energy(found):
+    """Joules an epoch of every run; None where they were not measured."""
+    joules = costs.values(found.measured, "energy")
+    if not joules:
+        return None
+    figure, (axis,), variants = _each(found, found.sizes)
+    for height, variant, _, paint in variants:
+        for part, fill in (("gross", paint), ("net", "white")):
+            values = joules.get(variant, {}).get(part, ())
+            axis.plot(values, [height] * len(values), "o", color=paint, ms=4,
+                      mfc=fill)
+    axis.set(xlabel="joules an epoch", xlim=(0, 1.1 * axis.get_xlim()[1]))
+    return figure
+
+
+def waterfall(found):
+    """From each eager rung down to the products; None without floors."""
+    sizes = chosen(sorted({size for _, size in found.waterfalls}))
+    frameworks = sorted({framework for framework, _ in found.waterfalls})
+    if not sizes:
+        return None
+    figure, axes = plt.subplots(
+        len(frameworks), len(sizes), squeeze=False,
+        figsize=(5.2 * len(sizes) + 1, 2.5 * len(frameworks) + 0.9))
+    for (framework, size), bars in found.waterfalls.items():
+        if size not in sizes:
+            continue
+        axis = axes[frameworks.index(framework), sizes.index(size)]
+        label_rows(axis, [bar_words(bar) for bar, _ in bars])
+        upper = _bars(axis, bars, COLOURS[framework])
+        (top, _), _ = bars[0]
+        axis.set_title(f"{' '.join(top)}, batch {size}: {three(upper)} µs a "
+                       "step", loc="left", fontsize=9)
+    for axis in axes.flat:
+        axis.set_visible(axis.has_data())
+    return figure
+
+
+def _bars(axis, bars, paint):
+    """Level by level on a log axis, where the short bars are seen, too -> µs
+    of all together."""
+    whole = upper = 1e6 * sum(np.mean(values) for _, values in bars)
+    end = 0.6e6 * np.mean(bars[-1][1])
+    for height, (_, values) in enumerate(bars):
+        middle, span = 1e6 * np.mean(values), stats.interval(values)
+        lower = max(end, upper - middle)
+        # The interval is of the bar's length, at its lower end.
+        reach = [max(end, upper - 1e6 * value) for value in span or ()]
+        axis.barh(height, upper - lower, left=lower, height=0.6,
+                  color=QUIET if height == len(bars) - 1 else paint)
+        _span(axis, reach, height, color="black", lw=0.8)
+        note(axis, three(middle), (max(lower, upper, *reach), height))
+        upper -= middle
+    axis.set_xlim(left=end)
+    axis.margins(x=0.12)
+    log(axis, "x")
+    axis.set_xlabel("µs a step, log scale")
+    return whole

@@ -1,0 +1,93 @@
+"""The one look of all figures.
+
+One colour per framework (Okabe and Ito's palette, told apart by colour-blind
+readers and in grey) and one line style per rung, in every figure.
+"""
+
+import io
+import itertools
+import textwrap
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.patheffects import withStroke  # noqa: E402
+
+from bench.kit.files import write_atomic  # noqa: E402
+from bench.kit.rungs import RUNGS  # noqa: E402
+from bench.report.words import name  # noqa: E402
+
+SHADES = {"jax": ("#0072B2", "#56B4E9", "#00334F"),
+          "torch": ("#D55E00", "#E69F00", "#6E3000"),
+          "": ("#009E73", "#CC79A7", "#882255", "#999933")}
+COLOURS = {framework: SHADES[framework][0] for framework in ("jax", "torch")}
+QUIET, SOFT = "#777777", "#bbbbbb"  # what belongs to no framework
+HALO = [withStroke(linewidth=2.5, foreground="white")]  # of text on lines
+plt.rcParams.update({
+    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25,
+    "grid.linewidth": 0.6, "figure.dpi": 110, "savefig.dpi": 150,
+    "svg.hashsalt": "mlp", "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1})
+
+
+def looks(keys):
+    """{key of a variant: how its line is drawn and what it is called}. The
+    rung gives the line. A framework's contender has its colour, its variants
+    ("jax-adam") a shade of it; a script of somebody's own has the next free
+    one."""
+    keys = list(keys)
+    shades = {kin: itertools.cycle(paints) for kin, paints in SHADES.items()}
+    paint = {contender: next(shades.get(contender.partition("-")[0],
+                                        shades[""]))
+             for contender in sorted({key[0] for key in keys})}
+    return {key: {"color": paint[key[0]], "ls": RUNGS[key[1]].line,
+                  "label": name(key)} for key in keys}
+
+
+def note(axis, text, at, by=(4, 0), **style):
+    """A few letters at a point of the data, moved by so many points of
+    print."""
+    axis.annotate(text, at, xytext=by, textcoords="offset points",
+                  **{"fontsize": 8, "va": "center", **style})
+
+
+def legend(figure):
+    """One legend for all panels: above them, beside the title, or where that
+    would be too long on their right."""
+    handles = {}
+    for axis in figure.axes:
+        handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
+    inches = 5.2 + sum(0.55 + 0.075 * len(text) for text in handles)
+    above = inches < figure.get_figwidth()
+    figure.legend(handles.values(), handles.keys(), handlelength=2.6,
+                  loc="outside upper right" if above else
+                  "outside right upper", ncols=len(handles) if above else 1)
+
+
+def caption(figure, title, below, proof):
+    """Title, and below the picture what a reader needs to judge it."""
+    inches = figure.get_figwidth()  # 9.5 and 17 letters of these sizes each
+    flag = "" if proof[0] else " (parity NOT PROVED)"
+    figure.suptitle(textwrap.fill(title + flag, int(9.5 * inches)), x=0.01,
+                    ha="left", fontsize=12, fontweight="bold")
+    figure.supxlabel("\n".join(
+        textwrap.fill(line, int(17 * inches)) for line in (*below, proof[1])
+        if line), x=0.01, ha="left", fontsize=7.5, color="#555555")
+
+
+def save(figure, folder, stem):
+    figure.draw_without_rendering()
+    if any(len(label.get_text()) > 12 for axis in figure.axes
+           for label in axis.get_yticklabels()):
+        figure.draw_without_rendering()  # now it knows how long they are
+    figure.set_layout_engine("none")  # laid out once, not once a format
+    for kind in ("png", "svg"):
+        buffer = io.BytesIO()
+        # No date in the file: the same records give the same bytes.
+        figure.savefig(buffer, format=kind, metadata={
+            "Date" if kind == "svg" else "Software": None})
+        write_atomic(folder / f"{stem}.{kind}", buffer.getvalue())
+    plt.close(figure)

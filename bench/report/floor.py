@@ -1,0 +1,100 @@
+"""Sections on the floor: how fast it could be, and where the time goes."""
+
+import numpy as np
+
+from bench.analyse import stats
+from bench.analyse.floor import fits, orders, shares
+from bench.analyse.groups import together
+from bench.analyse.waterfall import AGAIN, LEVELS, ends
+from bench.report.table import PERCENT, Table, by_variant
+from bench.report.words import TEXTS, name, three, with_span
+
+
+def bar_words(bar):
+    """(upper level, lower level) of a waterfall in words."""
+    upper, lower = bar
+    if lower in ("own", "bare") and upper != "own":  # below the rungs
+        return ("all but batch and products"
+                if upper in (levels[0] for levels in LEVELS.values())
+                else "softmax, update, loop")
+    levels = [level if isinstance(level, str) else " ".join(level)
+              for level in (upper, lower or "nothing")]
+    return TEXTS["bars"].get(", ".join(levels), "from {} to {}".format(
+        *(level.split()[-1] for level in levels)))
+
+
+def floor(found):
+    """Section: the floor of every batch size and the share of each rung."""
+    if not found.floors:
+        return None
+    floors = []
+    for size in sorted({size for _, size in found.floors}):
+        rows = [row for (_, other), row in found.floors.items()
+                if other == size]
+        top, dispatch, memory = (np.median([row[part] for row in rows])
+                                 for part in ("floor", "dispatch", "memory"))
+        floors.append((size, len(rows), top, ", ".join(
+            f"{library} " + three(np.median(
+                [row["libraries"][library] for row in rows]))
+            for library in sorted(rows[0]["libraries"])), dispatch, memory))
+    heads = ["batch", "blocks", "floor, s", "products by each library, s",
+             "dispatch, s", "memory, s"]
+    blocks = [Table(heads, floors),
+              by_variant(["blocks", "times the products",
+                          "share of the floor"], shares(found),
+                         {"share of the floor": PERCENT})]
+    if drawn := orders(found.groups):
+        _, share, key = max(drawn, key=lambda row: row[1])
+        blocks.append(
+            "Drawing the batch order on the host, which every rung's clock "
+            "includes and no floor does, takes "
+            f"{three(1e3 * max(row[0] for row in drawn))} ms an epoch at "
+            f"most, {share:.1%} of an epoch of {name(key)} at batch size "
+            f"{key[3]}.")
+    return blocks
+
+
+def cost_per_step(found):
+    """Section: what a step costs whatever its size, and each sample."""
+    rows = [(name(variant), len(fitted), micro(fixed), micro(each, 1e9),
+             max(misfit)) for variant, fitted in fits(found.groups).items()
+            for fixed, each, misfit in [zip(*fitted)]]
+    return rows and [Table(
+        ["variant", "blocks", "fixed, µs a step", "per sample, ns",
+         "worst misfit"], rows, {"worst misfit": PERCENT})]
+
+
+def micro(seconds, scale=1e6):
+    """(mean, interval) in µs"""
+    return stats.mean(np.multiply(list(seconds), scale))
+
+
+def where_time_goes(found):
+    """Section: the waterfalls, and whether their ends come out the same
+    when they are run again."""
+    blocks = []
+    for (framework, size), bars in found.waterfalls.items():
+        whole = sum(np.mean(values) for _, values in bars)
+        blocks += [Table(
+            [f"{framework}, batch {size}", "µs a step", "share of eager"],
+            [(bar_words(bar), micro(values), np.mean(values) / whole)
+             for bar, values in bars], {"share of eager": PERCENT}),
+            _again(*(ends(found.groups, framework, floors, size, again)
+                     for floors, again in ((found.floors, ""),
+                                           (found.again, AGAIN))))]
+    return blocks
+
+
+def _again(first, second):
+    """Both ends, and both run again by themselves: do they differ?"""
+    said = ("From eager down to the products, which is what the bars above "
+            f"them add up to: {with_span(*micro(first.values()))}; the two "
+            "ends")
+    if not second:
+        return said + " were not run again."
+    one, two = together(first, second)
+    span = stats.ratio(one, two)[1] if one and min(*one, *two) > 0 else None
+    said += f", run again by themselves: {with_span(*micro(second.values()))}"
+    return said + (
+        ": too few blocks to say whether they differ." if span is None else
+        ": THEY DIFFER." if stats.decided(span) else ": no difference shown.")

@@ -1,0 +1,198 @@
+"""Records -> tables and figures, each rebuilt whole at every call.
+
+results.csv      a row per run and epoch (a failed run: one row, no metrics)
+iterations.csv   a row per run and step
+summary.csv      a row per variant and batch size
+summary.md       the same to read, with ratios, certificate, audit, failures
+summary.tex      its tables for LaTeX
+answer.json      its first sentences, and where they were found
+report.html      all of it on one page, with the figures inside
+aa.json          what two runs of one script differ by, after `make aa`
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from bench.analyse import ratios
+from bench.analyse.groups import SUMMARY
+from bench.kit import files
+from bench.kit.cli import STORAGE, Fault, clean, warn
+from bench.kit.files import ROOT, make_folder, write_atomic
+from bench.report import paper, words
+from bench.report.figures.registry import FIGURES, draw
+from bench.report.page import page
+from bench.report.render import as_csv, as_latex, as_markdown, as_terminal
+from bench.report.sections import head, sections
+from bench.report.table import Table
+from bench.run import environment
+
+RUN = ("contender", "rung", "feed", "batch_size", "seed", "repeat", "block",
+       "status", "dataset", "split", "optimizer", "lr", "precision",
+       "device_name")
+EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
+         "train_loss", "train_accuracy", "val_loss", "val_accuracy",
+         "test_accuracy")
+TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
+PAGES = ("summary.tex", "answer.json", "report.html", "report.pdf")
+STAMP = ".drawn"  # in figures/: what they were drawn from
+
+
+def check_targets(out):
+    """Fault 5 before the grid when a table or the figures cannot be written
+    because a folder or a file is in their place."""
+    for path in (*(Path(out, name) for name in (*TABLES, *PAGES)),
+                 *Path(out, "figures").glob("*.[ps][nv]g")):
+        if path.is_dir():
+            raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
+                                 "Remove it or choose another --out")
+    make_folder(Path(out, "figures"))
+
+
+# -------------------------------------------------------------- rows of CSV
+
+def run_cells(r):
+    """The columns that tell which run a row belongs to."""
+    seen = {**r, **r["config"], "device_name": r.get(
+        "environment", {}).get("device_name", "")}
+    return [seen[name] for name in RUN]
+
+
+def epoch_rows(records):
+    """A row per run and epoch; of a run that is not ok one row, its reason."""
+    for r in records:
+        if r["status"] != "ok":
+            # JSON, so that a text that starts with = is no formula.
+            why = json.dumps(clean(" | ".join(r["exit"]["tail"][-3:])))
+            yield [*run_cells(r), *[None] * len(EPOCH), why]
+            continue
+        for entry, seconds in zip(r["epochs"], r["timing"]["epoch_s"]):
+            row = {**entry, **r["timing"], "epoch_s": seconds}
+            yield [*run_cells(r), *(row[column] for column in EPOCH), None]
+
+
+def step_rows(records):
+    """A row per run and step."""
+    for r in records:
+        if r["status"] == "ok":
+            for step, (loss, accuracy) in enumerate(zip(
+                    r["steps"]["loss"], r["steps"]["accuracy"]), 1):
+                yield [*run_cells(r)[:7], step, loss, accuracy]
+
+
+# ---------------------------------------------------------------- terminal
+
+def line(job, found):
+    """A finished job in a line; found: the record of a run, or why a
+    measurement could not be taken."""
+    if not isinstance(found, dict):
+        return f"{job}: " + (f"not measured: {clean(found, 90)}" if found
+                             else "measured")
+    text = f"{job.variant!s:14} batch {job.batch_size:<5} seed {job.seed:<3}"
+    if found["status"] == "ok":
+        steady = found["timing"]["steady_epoch_s"]
+        return text + (
+            f" test {found['final']['test_accuracy']:.2%}, first epoch "
+            f"{words.three(found['timing']['first_epoch_s'])} s"
+            + (f", then {words.three(steady)} s" if steady else ""))
+    tail = found["exit"]["tail"]
+    return text + (f" {found['status'].upper()}: "
+                   f"{clean(tail[-1] if tail else '', 90)}")
+
+
+def printed(found, titles):
+    """The head and some sections for a terminal."""
+    parts = [as_terminal(head(found).values())]
+    parts += [f"{title}\n{as_terminal(blocks)}"
+              for title, blocks in sections(found).items() if title in titles]
+    return "\n\n".join(parts) + "\n"
+
+
+# ------------------------------------------------------------- A/A control
+
+def find_width(out, found, machine):
+    """What two runs of one script differ by: in this comparison, which then
+    keeps it, or as `make aa` found it on this machine; or None."""
+    width = ratios.find_width(found.groups, found.scripts)
+    if width is not None:
+        write_atomic(out / "aa.json", files.dumps(
+            {"log_width": width, "machine": machine}))
+        return width
+    for folder in (out / "aa", ROOT / "results" / "aa"):
+        known = files.read_json(folder / "aa.json")
+        width = known.get("log_width")
+        if known.get("machine") == machine and isinstance(width, float) and (
+                0 < width < 10):
+            return width
+    return None
+
+
+# -------------------------------------------------------------------- all
+
+def write(out, found, machine, pdf=False):
+    """Make every table and figure -> were the figures made? machine: what an
+    A/A width is valid for; pdf: report.pdf, too."""
+    out = Path(out)
+    found.width = find_width(out, found, machine)
+    parts, top = sections(found), head(found)
+    write_atomic(out / "results.csv", as_csv(
+        [*RUN, *EPOCH, "reason"], epoch_rows(found.records)))
+    write_atomic(out / "iterations.csv", as_csv(
+        [*RUN[:7], "step", "loss", "accuracy"], step_rows(found.records)))
+    write_atomic(out / "summary.csv", as_csv(
+        SUMMARY, [[row[c] for c in SUMMARY] for row in found.rows]))
+    write_atomic(out / "summary.md", "\n\n".join([
+        f"# {as_markdown(top.values())}", *(
+            f"## {title}\n\n{as_markdown(blocks)}"
+            for title, blocks in parts.items())]) + "\n")
+    write_atomic(out / "summary.tex", "\n".join(
+        f"% {title}\n{as_latex(block)}" for title, blocks in parts.items()
+        for block in blocks if isinstance(block, Table)))
+    write_atomic(out / "answer.json", json.dumps({
+        **top, "answer": parts["Answer"],
+        "fastest": sorted(ratios.fastest(found)),
+        "environment": words.environment(found.records)}, indent=1) + "\n")
+    # Drawing takes seconds; else these are of the same tables.
+    drawn = _read(out / "figures" / STAMP) == _stamp(out) or draw_all(
+        out, found)
+    write_atomic(out / "report.html", page(out, found, parts))
+    if pdf:
+        paper.write(out, found)
+    return drawn
+
+
+def draw_all(out, found):
+    """All figures; False where there is nothing to draw with."""
+    os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
+    folder = Path(out, "figures")
+    try:
+        drawn = draw(folder, found)
+    except ImportError as error:
+        warn("compare.py", f"no figures: {error}")
+        return False
+    if found.records:  # else it is the certificate alone
+        # Those of an earlier comparison must not stay beside this one.
+        for path in folder.glob("*.[ps][nv]g"):
+            if path.stem not in drawn and path.stem in FIGURES:
+                path.unlink()
+        write_atomic(folder / STAMP, _stamp(Path(out)))
+    return True
+
+
+def _stamp(out):
+    """What the figures are made from: tables, certificate, code, library;
+    and which figures are there."""
+    digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
+    for path in (*(out / name for name in TABLES), out / "certificate.json",
+                 *sorted(Path(__file__).with_name("figures").glob("*.py"))):
+        digest.update(_read(path).encode())
+    return " ".join([digest.hexdigest(), *sorted(
+        path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"
+
+
+def _read(path):
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""

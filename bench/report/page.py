@@ -1,0 +1,93 @@
+"""report.html: everything that a comparison has found, in one file.
+
+Pictures are inside, nothing comes from elsewhere, and it works without a
+network, in the dark, on paper and by keyboard.
+"""
+
+import base64
+import json
+import re
+from html import escape
+from pathlib import Path
+from string import Template
+
+from bench.proof import audit
+from bench.report import words
+from bench.report.document import TEMPLATES, document
+from bench.report.figures.registry import FIGURES
+from bench.report.reasons import reasons
+from bench.report.render import as_html
+from bench.report.table import Table
+
+OPEN = ("Speed", "Ratios", "Accuracy", "Floor")  # tables shown at once
+MOST = 400_000  # bytes of an SVG above which the PNG is smaller to read
+DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
+        "certificate.json")
+
+
+def page(out, found, sections):
+    """The page's HTML; sections: {title: blocks}."""
+    place, tables = words.where(found.records), {
+        **sections, "Glossary": [Table(["word", "what it means"], [
+            (word, " ".join(text.split()))
+            for word, text in words.TEXTS["glossary"].items()])]}
+    answer, why = tables.pop("Answer"), reasons(found)
+    title = escape(f"{words.called(found.records)} on {place.split(',')[0]}"
+                   if found.done else "No run finished")
+    body = Template((TEMPLATES / "report.html").read_text("utf-8")).substitute(
+        title=title, place=escape(place), answer=as_html(answer),
+        versions=escape(words.versions(found.records)),
+        seals=seal("Same computation", found.proof[0], found.proof[1])
+        + seal("Same conditions", not found.unfair,
+               audit.line(found.verdicts) + "."),
+        contents="".join(
+            f'<a href="#{anchor(name)}">{escape(name)}</a>'
+            for name in ("Figures", *tables, "Environment", "Data")),
+        reasons="".join(['<h2 id="why">Why they differ</h2><dl>', *(
+            f"<dt>{escape(claim)}</dt><dd>{escape(sentence)}</dd>"
+            for claim, sentence in why), "</dl>"] if why else ()),
+        pictures="".join(pictures(Path(out, "figures"))),
+        tables="".join(
+            f'<details id="{anchor(name)}"{" open" * (name in OPEN)}>'
+            f"<summary>{escape(name)}</summary>{as_html(blocks)}</details>"
+            for name, blocks in tables.items()),
+        environment=as_html([Table(["of the machine", "value"], [
+            (key.replace("_", " "), ", ".join(
+                value if isinstance(value, str) else json.dumps(value)
+                for value in values))
+            for key, values in words.environment(found.records).items()])]),
+        data="".join(f'<li><a href="{name}">{name}</a></li>' for name in DATA
+                     if Path(out, name).exists()))
+    return document(title, "report", ("#figures", "Skip to the figures"), body,
+                    (TEMPLATES / "report.js").read_text("utf-8"))
+
+
+def anchor(name):
+    """The address of a part of the page."""
+    return re.sub(r"\W+", "-", name.lower())
+
+
+def seal(name, good, text):
+    """A box: is this as it must be?"""
+    return (f'<div class="seal{"" if good else " bad"}"><b>{name}: '
+            f'{"yes" if good else "NO"}</b>{escape(text)}</div>')
+
+
+def pictures(folder):
+    """A <figure> for each figure that there is."""
+    for stem, figure in FIGURES.items():
+        path = folder / f"{stem}.svg"
+        if not path.exists():
+            continue
+        # Letters of one size in all of them: none is drawn larger than it is.
+        inches = float(re.search(r'width="([\d.]+)pt"', path.read_text(
+            "utf-8"))[1]) / 72
+        kind = "svg+xml"
+        if path.stat().st_size > MOST:
+            path, kind = path.with_suffix(".png"), "png"
+        content = base64.b64encode(path.read_bytes()).decode()
+        title, caption = escape(figure.title), escape(figure.caption)
+        yield (f'<figure id="{anchor(stem)}"><img alt="{title}. {caption}" '
+               f'style="max-width:{90 * inches:.0f}px" '
+               f'src="data:image/{kind};base64,{content}">'
+               f"<figcaption><b>{title}.</b> {caption}</figcaption></figure>")

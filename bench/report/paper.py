@@ -1,0 +1,68 @@
+"""report.pdf, two pages, by typst.
+
+Optional: `make report` installs the Python package typst. What is the same
+for every run stands in the template; every number is of this run.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from bench.kit import files, network
+from bench.kit.cli import ENVIRONMENT, Fault
+from bench.report import words
+from bench.report.answer import answer
+from bench.report.document import TEMPLATES
+from bench.report.figures.registry import FIGURES
+from bench.report.reasons import reasons
+from bench.report.speed import speed_table
+
+MOST_ROWS = 26  # of the table, so that it ends on its page
+
+
+def content(found, figures):
+    """What the template needs, as plain data."""
+    r, rows = found.done[0], [row for row in found.rows if row["ok"]]
+    place = words.where(found.records)
+    return {
+        "title": f"One MLP in {words.called(found.records)}",
+        "where": place.split(", ")[0], "answer": answer(found),
+        "shape": " - ".join(map(str, network.of(r["config"]).sizes)),
+        "parameters": f"{r['parameters']:,}",
+        "trained": words.listed(sorted({
+            f"{r['config']['optimizer']} with learning rate "
+            f"{r['config']['lr']:g}" for r in found.done})),
+        "epochs": " or ".join(map(str, sorted(
+            {r["config"]["epochs"] for r in found.done}))),
+        "batches": words.listed(list(map(str, found.sizes))),
+        "images": "{train:,} training, {val:,} validation and {test:,} test "
+                  "images".format(**r["dataset"]["sizes"]),
+        "platform": f"{place}. {words.versions(found.records)}",
+        "proof": words.capital(found.proof[1]), "why": reasons(found),
+        "table": list(speed_table(rows[:MOST_ROWS]).texts()),
+        "left": len(rows) - MOST_ROWS, "figures": figures}
+
+
+def write(out, found):
+    """OUT/report.pdf. Fault 4 without typst or without a finished run."""
+    try:
+        import typst
+    except ImportError as error:
+        raise Fault(ENVIRONMENT, f"report.pdf needs the package typst: "
+                                 f"{error}. Install it: pip install typst"
+                    ) from error
+    if not found.done:
+        raise Fault(ENVIRONMENT, "report.pdf: no run has finished")
+    with tempfile.TemporaryDirectory(prefix="mlp-paper-") as folder:
+        figures = []
+        for stem, figure in FIGURES.items():
+            path = Path(out, "figures", f"{stem}.svg")
+            if figure.paper and path.exists():
+                shutil.copy(path, folder)
+                figures.append([path.name, figure.title + "."])
+        Path(folder, "paper.json").write_text(json.dumps(content(
+            found, figures)), "utf-8")
+        source = shutil.copy(TEMPLATES / "paper.typ", folder)
+        files.write_atomic(Path(out, "report.pdf"), typst.compile(
+            source, root=folder))

@@ -1,0 +1,65 @@
+"""Sections on whether the numbers can be believed: audit, parity, what could
+not be measured, runs that are not ok."""
+
+from bench.kit.cli import clean
+from bench.proof import certificate
+from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING
+from bench.report.table import Table
+from bench.report.words import TEXTS, name
+
+ORDER = (UNFAIR, WARNING, UNKNOWN, FAIR)
+COMPARED = TEXTS["heads"]["parity"]
+
+
+def audit(found):
+    """Section: a verdict per rule, broken rules first."""
+    return [Table(["rule", "verdict", "found"], sorted(
+        ([v.rule, v.level, v.words] for v in found.verdicts),
+        key=lambda row: ORDER.index(row[1])))]
+
+
+def parity(found):
+    """Section: a row per variant, optimizer and precision; the largest
+    difference over batch sizes."""
+    if not found.proof[2]:
+        return None
+    groups, rows = {}, []
+    for row in found.proof[2]["rows"]:
+        groups.setdefault((*certificate.key(row)[:4], row["precision"]),
+                          []).append(row)
+    for (*variant, optimizer, precision), members in groups.items():
+        bad = [row for row in members if not row["proved"]]
+        rows.append((
+            name(variant), optimizer, precision,
+            *(", ".join(str(row[field]) for row in members)
+              for field in ("batch_size", "steps")),
+            *(max((row[field] for row in members
+                   if row.get(field) is not None), default=None)
+              for field in COMPARED),
+            certificate.explain(bad[0]).partition(": ")[2] if bad
+            else "proved"))
+    return [Table(["variant", "optimizer", "precision", "batch sizes", "steps",
+                   *COMPARED.values(), "verdict"], rows,
+                  dict.fromkeys(COMPARED.values(), "{:.1e}".format))]
+
+
+def not_measured(found):
+    """Section: what was asked for and could not be measured."""
+    rows = [(kind, clean(reason, 200))
+            for kind, reason in found.missing.items() if reason]
+    return rows and [Table(["asked for", "why not"], rows)]
+
+
+def not_ok(found):
+    """Section: the runs that are not ok, and why."""
+    rows = []
+    for r in (r for r in found.records if r["status"] != "ok"):
+        c, ending = r["config"], r["exit"]
+        how = ending["signal"] or (
+            "" if ending["code"] is None else f"exit {ending['code']}")
+        rows.append((
+            f"{r['contender']} {c['rung']} {c['feed']}, batch "
+            f"{c['batch_size']}, seed {c['seed']}, repeat {r['repeat']}",
+            r["status"],
+            f"{how} {clean((ending['tail'] or [''])[-1], 300)}"))
+    return rows and [Table(["run", "state", "reason"], rows)]

@@ -1,0 +1,59 @@
+"""The sections of a report: summary.md has all of them, recipes choose which
+are printed.
+
+To add one: an entry here, a function that makes blocks of what was found, or
+nothing where this comparison has nothing to say, and words in texts.toml.
+"""
+
+from itertools import zip_longest
+
+from bench.proof import audit
+from bench.report import accuracy, costs, floor, proof, speed
+from bench.report.answer import answer
+from bench.report.words import TEXTS, capital, versions, where
+
+
+def if_fair(section):
+    """Of an unfair comparison no ratio and no cost is shown."""
+    return lambda found: None if found.unfair else section(found)
+
+
+COMPARED = {
+    "Ratios": speed.ratio_section, "Accuracy": accuracy.accuracies,
+    "First epoch": speed.first_epochs, "Break-even": speed.break_even,
+    "Floor": floor.floor, "Cost per step": floor.cost_per_step,
+    "Where the time goes": floor.where_time_goes,
+    "Compilation": costs.compilation,
+    "Time to accuracy": accuracy.time_to_accuracy, "Memory": costs.memory,
+    "Latency": costs.latency, "Energy": costs.energy,
+    "Operations": costs.operations, "Measurements": costs.measurements}
+SECTIONS = {
+    "Answer": answer, "Speed": speed.speed,
+    **{title: if_fair(section) for title, section in COMPARED.items()},
+    "Audit": proof.audit, "Parity": proof.parity,
+    "Not measured": proof.not_measured, "Runs that are not ok": proof.not_ok}
+
+
+def sections(found):
+    """{title: blocks} of all that have something to say, with the paragraphs
+    of texts.toml above their tables."""
+    made = {}
+    for title, section in SECTIONS.items():
+        if blocks := section(found):
+            above = [" ".join(text.split()) for text in TEXTS["sections"].get(
+                title, "").split("\n\n")][:len(blocks)]
+            made[title] = [part for pair in zip_longest(above, blocks)
+                           for part in pair if part]
+    return made
+
+
+def head(found):
+    """What stands above all sections: where, what ran, may it be believed."""
+    judged = ("NOT FAIR: " + "; ".join(v.rule for v in found.unfair)
+              + ". No ratios, no joint figures: see Audit." if found.unfair
+              else f"Audit: {audit.line(found.verdicts)}.")
+    return {"where": where(found.records),
+            "runs": ". ".join(filter(None, (
+                f"{len(found.done)} of {len(found.records)} runs finished",
+                versions(found.records)))) + ".",
+            "verdicts": f"{capital(found.proof[1])}. {judged}"}

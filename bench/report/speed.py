@@ -1,0 +1,62 @@
+"""Sections on speed: seconds, ratios, the first epoch, when compiling pays."""
+
+import math
+
+from bench.analyse import ratios
+from bench.analyse.groups import key, steady
+from bench.report.table import SHARE, Bold, Table, by_variant
+from bench.report.words import TEXTS, name, verdict
+
+
+def speed_table(rows, fastest=()):
+    """Rows of summarise(); fastest: keys that are to be seen first."""
+    return by_variant(
+        ["n", "steady epoch, s", "first epoch, s", "compile, s",
+         "test accuracy"],
+        [(key(row), row["ok"] if row["ok"] == row["runs"] else
+          f"{row['ok']} of {row['runs']}",
+          Bold(steady(row)) if key(row) in fastest else steady(row),
+          row["first_epoch_s"], row["compile_s"],
+          (row["test_accuracy"], row["test_accuracy_sd"])) for row in rows],
+        {"test accuracy": SHARE})
+
+
+def speed(found):
+    """Section: seconds of every variant at every batch size."""
+    return [speed_table(found.rows, ratios.fastest(found))]
+
+
+def ratio_section(found):
+    """Section: every variant over every other, and the A/A control."""
+    control = ("not measured (make aa measures it), so a small ratio may be "
+               "the machine's" if found.width is None else
+               "the intervals of one script against itself reach "
+               f"{math.expm1(found.width):.1%} on this machine, so nothing "
+               "smaller is named")
+    rows = [(two.first[3], f"{name(two.first)} / {name(two.second)}",
+             (two.value, two.span), two.count, verdict(two, "speed"))
+            for pair in ratios.pairs(found.groups)
+            if (two := ratios.ratio(found, *pair))]
+    return [f"A/A control: {control}.", Table(
+        ["batch", "first / second", "ratio", "blocks", "verdict"], rows)]
+
+
+def first_epochs(found):
+    """Section: the first epoch against steady epochs of the same fresh
+    process."""
+    return [by_variant(
+        ["n", "first / steady", "verdict"],
+        [(*row, (value, span), "too few runs to say" if span is None else
+          "the first epoch takes longer" if span[0] > 1 else
+          "no warm-up shown")
+         for *row, (value, span) in ratios.first_epochs(found.groups)])]
+
+
+def break_even(found):
+    """Section: epochs after which a compiled rung has repaid its
+    compilation."""
+    rows = [(*row, (epochs, span), TEXTS["verdicts"]["compiling"][
+        code].format(math.ceil(span[1]) if span else ""))
+        for *row, epochs, span, code in ratios.repayments(found.groups)]
+    return [by_variant(["blocks", "repaid after, epochs", "verdict"], rows)
+            if rows else "There is none beside torch eager here."]

@@ -1,0 +1,107 @@
+"""Numbers and names as people read them."""
+
+import tomllib
+from collections import Counter
+
+import data
+from bench.report.document import TEMPLATES
+
+TEXTS = tomllib.loads((TEMPLATES / "texts.toml").read_text("utf-8"))
+FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
+
+
+def three(value):
+    """A number with three significant figures, never in powers of ten."""
+    if not value:
+        return "" if value is None else "0"
+    # The exponent of the rounded number: 9.6 is 9.60, 9.996 is 10.0.
+    exponent = int(f"{value:.2e}".partition("e")[2])
+    return f"{value:.{max(0, 2 - exponent)}f}"
+
+
+def with_span(value, *more, form=three):
+    """'1.23 (1.20 to 1.26)' with an interval, '1.23 ± 0.02' with a standard
+    deviation, '1.23' with None."""
+    return "-" if value is None else form(value) + "".join(
+        f" ({form(part[0])} to {form(part[1])})" if isinstance(part, tuple)
+        else f" ± {form(part)}" for part in more if part is not None)
+
+
+def name(key):
+    """(contender, rung, feed, …) -> 'jax step', the feed if not resident on
+    the device."""
+    return f"{key[0]} {key[1]}" + " (host feed)" * (key[2] == "host")
+
+
+def verdict(two, kind, label=name):
+    """A ratios.Compared in words."""
+    return TEXTS["verdicts"][kind][two.verdict].format(
+        label(two.order[0]) if two.order else "")
+
+
+def called(records):
+    """What a title calls those that ran: by framework, not by name."""
+    return listed([FRAMEWORKS.get(f, f) for f in sorted(
+        {r["framework"] for r in records if r["status"] == "ok"})])
+
+
+def where(records):
+    """'MNIST, a processor, 2 cores, fp32, adam lr 0.001' of the finished
+    runs, for captions."""
+    done = [r for r in records if r["status"] == "ok"]
+    if not done:
+        return "no finished run"
+    parts = [Counter(f(r) for r in done) for f in (
+        lambda r: data.DATASETS[r["dataset"]["name"]].label,
+        lambda r: {"cpu": r["environment"]["cpu_model"] + ", {} cores".format(
+            r["environment"]["cores"])}.get(
+            r["environment"]["device_kind"], r["environment"]["device_name"]),
+        lambda r: r["config"]["precision"],
+        lambda r: f"{r['config']['optimizer']} lr {r['config']['lr']:g}"
+                  + (" cosine" * (r["config"].get("schedule") == "cosine")))]
+    return ", ".join(" and ".join(part) for part in parts)
+
+
+def versions(records):
+    """'jax 0.10.2, torch 2.13.0, …' of the finished runs."""
+    seen = {f"{key} {value}" for r in records if r["status"] == "ok"
+            for key, value in r["environment"].items()
+            if key in ("jax", "torch", "numpy", "python", "cuda") and value}
+    return ", ".join(sorted(seen))
+
+
+def environment(records):
+    """{what the finished runs say of where they ran: [values]}, without what
+    is empty."""
+    seen = {}
+    for r in records:
+        if r["status"] == "ok":
+            all_of_it = {**r["environment"], "affinity": r.get("affinity"),
+                         "dataset": r["dataset"].get("sha256")}
+            for key, value in all_of_it.items():
+                if value not in [None, "", {}, *seen.setdefault(key, [])]:
+                    seen[key].append(value)
+    return {key: values for key, values in sorted(seen.items()) if values}
+
+
+def capital(text):
+    return text[:1].upper() + text[1:]
+
+
+def percent(value):
+    return f"{100 * value:.2f} %"
+
+
+def listed(parts):
+    """'a', 'a and b', 'a, b and c'"""
+    *head, last = parts
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def plural(count, word):
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
+def percentage_points(value):
+    """A difference of two fractions in percentage points, with its sign."""
+    return f"{100 * value:+.2f}"

@@ -1,0 +1,90 @@
+"""Start a script so that it cannot outlive whoever started it.
+
+    python bench/run/child.py PARENT CPUS SEEN SCRIPT [ARGUMENT ...]
+
+PARENT is the process id to live with, CPUS a comma-separated list of cores or
+'all', SEEN a file for what can only be seen from inside, or '-'. It stands
+between the grid and a script, so that the two scripts need not know that they
+are being compared. Imports nothing of the project.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import runpy
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Variables that change results or timings, by the start of their names.
+TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
+           "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
+           "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
+
+
+def tie_to(parent):
+    """Have the kernel kill this process when `parent` dies, even by SIGKILL;
+    where the kernel cannot (not Linux), look every second."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def _watch(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def main():
+    parent, cpus, seen, script, *arguments = sys.argv[1:]
+    tie_to(int(parent))
+    if cpus != "all":
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    # As if the script had been called by its own name.
+    sys.argv = [script, *arguments]
+    # A contender may lie anywhere and still import bench.kit, also
+    # beside a data.py of its own.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+    sys.path.insert(1, os.path.dirname(os.path.abspath(script)))
+    try:
+        runpy.run_path(script, run_name="__main__")
+    finally:
+        if seen != "-":
+            with contextlib.suppress(OSError), open(seen, "x") as file:
+                json.dump(look(), file)
+
+
+def look():
+    """Cores and variables as the script leaves them, and the peak memory:
+    wait4 would add the compilers that it has started."""
+    found = {"variables": telling(os.environ)}
+    if hasattr(os, "sched_getaffinity"):
+        found["affinity"] = sorted(os.sched_getaffinity(0))
+    try:
+        # Not ru_maxrss, which begins with the peak of who started this.
+        with open("/proc/self/status") as file:
+            found["host_peak_bytes"] = 1024 * next(
+                int(line.split()[1]) for line in file if "VmHWM" in line)
+    except (OSError, StopIteration):  # macOS counts in bytes
+        found["host_peak_bytes"] = resource.getrusage(
+            resource.RUSAGE_SELF).ru_maxrss
+    return found
+
+
+def telling(variables):
+    """Those that a reader of timings must know; no paths."""
+    return {name: value for name, value in sorted(variables.items())
+            if name.startswith(TELLING) and not name.endswith("_DIR")}
+
+
+if __name__ == "__main__":
+    main()

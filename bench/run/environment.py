@@ -1,0 +1,81 @@
+"""Where a run takes place: what a reader needs to judge its timings.
+
+No user name, host name or full environment: records are made to be shared.
+"""
+
+import contextlib
+import getpass
+import importlib.metadata
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.kit.program import cores
+from bench.run.child import telling
+
+
+def affinity():
+    """Numbers of the cores that this process may use, or None."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return None
+
+
+def cpu_model():
+    """The processor's name as the kernel tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def accelerators():
+    """NVIDIA devices that the kernel shows, found without touching them."""
+    return sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")) + [
+        path.read_text().partition("\n")[0].split("\t")[-1].strip()
+        for path in sorted(Path("/proc/driver/nvidia/gpus").glob(
+            "*/information"))]
+
+
+def version(package):
+    """Version of an installed package, or None, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def describe(variables=os.environ, cpus=None):
+    """Everything about the machine that is the same for every framework.
+    variables: those of the process in question; cpus: its cores, None: all"""
+    return {
+        "python": platform.python_version(), "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu_model": cpu_model(), "cores": len(cpus) if cpus else cores(),
+        "variables": telling(variables),
+    }
+
+
+def cache_states(variables):
+    """{framework: 'warm' if its compile cache already holds something, else
+    'cold'}: a warm cache makes compile seconds incomparable."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = ""
+    folders = {"jax": variables.get("JAX_COMPILATION_CACHE_DIR"),
+               "torch": variables.get("TORCHINDUCTOR_CACHE_DIR") or Path(
+                   tempfile.gettempdir(), f"torchinductor_{user}")}
+    states = {}
+    for framework, folder in folders.items():
+        states[framework] = "cold"
+        with contextlib.suppress(OSError):
+            if folder and any(Path(folder).iterdir()):
+                states[framework] = "warm"
+    return states

@@ -1,0 +1,51 @@
+"""The folder of a comparison: held by one process at a time."""
+
+import contextlib
+import fcntl
+import os
+import uuid
+
+from bench.kit import files
+from bench.kit.cli import STORAGE, Fault, clean, warn
+from bench.run import record
+
+
+@contextlib.contextmanager
+def locked(out):
+    """Hold the folder `out` (a Path); Fault 5 if another comparison has it or
+    it cannot be written. The lock dies with the process: none goes stale."""
+    runs = out / "runs"
+    for folder in (out, runs, out / "init"):
+        files.make_folder(folder)
+    try:  # O_NOFOLLOW: what a planted link points to is not ours
+        lock = os.open(out / ".lock",
+                       os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise Fault(STORAGE, f"cannot write in: {str(out)!r}: "
+                    f"{error.strerror}. Choose another --out") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = clean(os.read(lock, 20).decode("ascii", "replace"))
+            raise Fault(STORAGE, f"{str(out)!r} is in use by process "
+                        f"{holder or 'unknown'}. Wait for it, or choose "
+                        "another --out") from error
+        with contextlib.suppress(OSError):  # the number is only told
+            os.ftruncate(lock, 0)
+            os.write(lock, str(os.getpid()).encode())
+        for folder in (out, runs, out / "init", out / "figures"):
+            files.remove_leftovers(folder)
+        foreign = sorted(path.name for path in runs.iterdir()
+                         if not record.OURS.fullmatch(path.name))
+        if foreign:
+            warn("compare.py", f"warning: {str(runs)!r}: no records and "
+                 f"ignored: {len(foreign)}, of them {foreign[:3]}")
+        yield
+    finally:
+        os.close(lock)
+
+
+def temporary(out):
+    """A name in the folder `out` that is never read back."""
+    return out / f"{files.TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"

@@ -1,0 +1,151 @@
+"""The runs of a comparison before any is started: variants, jobs, their order."""
+
+import os
+import random
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.kit.cli import ENVIRONMENT, USAGE, Fault, clean
+from bench.kit.rungs import JAX, RUNGS, TORCH
+from bench.run import environment
+
+SCRIPTS = {"jax": JAX, "torch": TORCH}
+FEEDS = ("device", "host")
+ORDER_SEED = 0  # of the order of runs; stands in every record
+
+
+class Variant(NamedTuple):
+    """What is compared: a contender, its rung and its feed."""
+
+    contender: str
+    rung: str
+    feed: str
+
+    def __str__(self):
+        return f"{self.contender} {self.rung}" + (
+            " (host feed)" if self.feed == "host" else "")
+
+    def script(self, scripts):
+        """The program that has this rung; scripts: {contender: path}."""
+        path = scripts[self.contender]
+        return next((RUNGS[self.rung].scripts.get(framework, path)
+                     for framework, main in SCRIPTS.items() if main == path),
+                    path) if self.rung else path
+
+
+def every_variant(slow=True):
+    """All rungs and feeds of the pair; or those that `make all` runs: no slow
+    ones, and only data on the device."""
+    return [Variant(framework, rung, feed) for framework in SCRIPTS
+            for rung, known in RUNGS.items() if framework in known.scripts
+            for feed in FEEDS[:1 + (slow and known.host)]
+            if slow or framework not in known.slow]
+
+
+class Job(NamedTuple):
+    """One run of the grid."""
+
+    variant: Variant
+    batch_size: int
+    seed: int
+    repeat: int
+
+
+def parse_variants(texts, scripts):
+    """['jax:step', 'torch:eager:host', …] -> Variants; Fault 2 on nonsense."""
+    variants = []
+    for text in texts:
+        parts = text.split(":")
+        parts += ["device"] * (len(parts) == 2)
+        name, rung, feed = parts if len(parts) == 3 else ("", "", "")
+        if (name not in scripts or rung not in RUNGS or feed not in FEEDS
+                or feed == "host" and not RUNGS[rung].host):
+            alone = [name for name, known in RUNGS.items() if not known.host]
+            raise Fault(USAGE, f"argument --variants: {clean(text)!r} is not "
+                        f"NAME:RUNG or NAME:RUNG:FEED with NAME in "
+                        f"{', '.join(scripts)}, RUNG in {', '.join(RUNGS)}, "
+                        f"FEED {' or '.join(FEEDS)} ({', '.join(alone)}: "
+                        "device only)")
+        variants.append(Variant(name, rung, feed))
+    return list(dict.fromkeys(variants))
+
+
+def find_scripts(recipe, texts):
+    """The pair, the contenders of a recipe and ['name=path', …] of
+    --contender -> {name: Path}; Fault 2 or, where there is no script, 4."""
+    scripts = dict(SCRIPTS)
+    for name in recipe.own:
+        if name not in {**SCRIPTS, **recipe.scripts}:
+            raise Fault(USAGE, f"argument --recipe: [{clean(name)}] has no "
+                               f"script and is not one of {', '.join(SCRIPTS)}")
+    named = [("--recipe", *item) for item in recipe.scripts.items()] + [
+        ("--contender", *text.partition("=")[::2]) for text in texts]
+    for option, name, path in named:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or not path:
+            raise Fault(USAGE, f"argument {option}: {clean(name)!r}, "
+                        f"{clean(path)!r} is not NAME=SCRIPT with NAME of "
+                        "a-z, 0-9 and -")
+        scripts[name] = Path(path).resolve()
+        if not os.path.isfile(scripts[name]):
+            raise Fault(ENVIRONMENT, f"argument {option}: {path!r} is not a "
+                                     "file. Give the path of the script")
+    return scripts
+
+
+def choose_cores(count):
+    """The first `count` cores that this process may use; None: all."""
+    allowed = environment.affinity()
+    if count is None:
+        return None
+    if allowed is None or count > len(allowed):
+        raise Fault(USAGE, f"argument --threads: {count}: this system lets "
+                    f"{'no' if allowed is None else len(allowed)} cores be "
+                    "chosen")
+    return allowed[:count]
+
+
+def estimate(todo):
+    """[(job, epochs)] -> words for how long that takes. The seconds are rough
+    ones of a two-core CPU: start and compilation, then each epoch."""
+    if not todo:
+        return ""
+    seconds = sum(
+        (20 if job.variant.contender == "torch"
+         and RUNGS[job.variant.rung].ahead else 5)
+        + epochs * (0.3 + 20 / job.batch_size)
+        * (30 if job.variant.contender in RUNGS[job.variant.rung].slow else 1)
+        for job, epochs in todo)
+    minutes = max(1, round(seconds / 60))
+    return (f": about {minutes} minute{'s' * (minutes > 1)} on two cores"
+            + (" (the short way: make quick)" if minutes > 3 else ""))
+
+
+def blocks(variants, batch_sizes, seeds, repeats, beside=None):
+    """All jobs in blocks [[Job, …], …]. A block is every variant and batch size
+    of one repeat and seed, shuffled: neighbours in time, so that drift of the
+    machine hits all alike and ratios are taken inside a block.
+    beside(seed, repeat, first): what else belongs into it."""
+    shuffle = random.Random(ORDER_SEED).shuffle
+    result = []
+    for repeat in range(repeats):
+        for seed in seeds:
+            block = [Job(variant, size, seed, repeat)
+                     for variant in variants for size in batch_sizes]
+            if beside:
+                block += beside(seed, repeat, not result)
+            shuffle(block)
+            result.append(block)
+    return result
+
+
+def flags(settings):
+    """{name: value} -> the flags of a script; None and "" are left out."""
+    words = []
+    for name, value in settings.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, list):
+            words += [option, *map(str, value)]
+        elif value not in (None, ""):
+            words.append(f"{option}={value}")
+    return words

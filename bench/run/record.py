@@ -1,0 +1,265 @@
+"""The record of one run: its fields, its states, what makes it believable.
+
+Records are the only state of a comparison; tables and pictures are rebuilt
+from them. FIELDS declares every field; the check and docs/record.md are made
+from it.
+"""
+
+import hashlib
+import math
+import re
+from statistics import median
+from typing import NamedTuple
+
+import data
+from bench.kit.files import SCHEMA, BadFile, parse_json, read_bytes
+
+STATES = ("ok", "diverged", "oom", "failed", "killed", "timeout", "no_record",
+          "bad_record", "unavailable")
+FINAL = ("ok", "diverged")      # the other states are tried again next time
+# Names in OUT/runs that this program gives to records and to what it sets aside.
+OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
+                  r"((\.\d+)?\.bad)?|\.tmp-.*")
+KINDS = {"object": (dict, "an object"), "list": (list, "a list"),
+         "text": (str, "a text")}
+
+# Types that say the unit of a number.
+UNITS = {"s": "number", "bytes": "whole", "images": "whole"}
+# A line a field: its name (a.b is b of the object a, a[] each entry of the
+# list a), its type (? it may be null, ?? it may be missing), the range of a
+# number, who writes it, what it means.
+DECLARED = """
+of every run
+  schema                   whole    2..2   script version of these fields
+  status                   text     -      script how the run ended
+  framework                text     -      script jax, torch or another
+  config                   object   -      script every flag that decides
+of a run that is not ok
+  exit                     object   -      lab    how the process ended
+  exit.code                whole?   -      lab    its exit code
+  exit.signal              text?    -      lab    the signal that ended it
+  exit.tail                list     -      lab    its last lines of output
+  exit.tail[]              text     -      lab    a line
+of a run that is ok
+  environment              object   -      script versions, device, threads
+  environment.device_kind  text     -      script cpu or cuda
+  environment.device_name  text     -      script its own name
+  environment.cpu_model    text     -      lab    the processor
+  environment.cores        whole    1..    lab    cores of the run
+  dataset                  object   -      script what was learned
+  dataset.name             text     -      script as in config
+  dataset.sizes            object   -      script images of each part
+  dataset.sizes.train      images   1..    script for training
+  dataset.sizes.val        images   1..    script for validation
+  dataset.sizes.test       images   1..    script for the test
+  config.hidden            list     -      script widths of the hidden layers
+  config.batch_size        images   1..    script B
+  config.epochs            whole    1..    script epochs
+  parameters               whole    1..    script trained numbers
+  steps_per_epoch          whole    1..    lab    floor(N / B)
+  samples_per_epoch        images   1..    lab    images of an epoch
+  compilations             list     -      script ahead, then in each epoch
+  compilations[]           whole    0..    script programs that were compiled
+  timing                   object   -      script seconds
+  timing.import_s          s        0..    script importing
+  timing.data_s            s        0..    script reading, verifying the data
+  timing.to_device_s       s        0..    script data to the device
+  timing.compile_s         s?       0..    script all before the first step
+  timing.trace_s           s??      0..    script of it: tracing
+  timing.lower_s           s??      0..    script of it: lowering
+  timing.epoch_s           list     -      script an entry an epoch
+  timing.epoch_s[]         s        1e-9.. script batch order to fence
+  timing.order_s           list??   -      script an entry an epoch
+  timing.order_s[]         s        0..    script making the batch order
+  timing.read_s            list     -      script an entry an epoch
+  timing.read_s[]          s        0..    script reading the losses, after it
+  timing.evaluate_s        s        0..    script all evaluations
+  timing.total_s           s        0..    script process start to record
+  timing.first_epoch_s     s        1e-9.. lab    compile_s and the first epoch
+  timing.steady_epoch_s    s?       1e-9.. lab    median of the other epochs
+  timing.started_unix_s    s??      0..    lab    when the process was started
+  epochs                   list     -      script an entry an epoch
+  epochs[]                 object   -      script an epoch
+  epochs[].epoch           whole    0..    script its number, from 1
+  epochs[].start_s         s        0..    script begin, since process start
+  epochs[].end_s           s        0..    script end, since process start
+  epochs[].train_loss      number   0..    script mean over its steps
+  epochs[].train_accuracy  number   0..1   script mean over its steps
+  epochs[].val_loss        number   0..    script after it
+  epochs[].val_accuracy    number   0..1   script after it
+  epochs[].test_accuracy   number   0..1   script after it
+  steps                    object   -      script of every step
+  steps.loss               list     -      script an entry a step
+  steps.loss[]             number   0..    script of a batch, before its step
+  steps.accuracy           list     -      script an entry a step
+  steps.accuracy[]         number   0..1   script of a batch, before its step
+  final                    object   -      lab    after the last epoch
+  final.test_loss          number   0..    lab    on the test set
+  final.test_accuracy      number   0..1   lab    on the test set
+  memory                   object   -      script peaks; null: not measured
+  memory.device_peak_bytes bytes?   0..    script the device's
+  memory.host_peak_bytes   bytes?   0..    lab    resident size of the process
+"""
+
+
+class NewerRecord(BadFile):
+    """A record of a later version of this program: to be left alone."""
+
+
+class Field(NamedTuple):
+    """low, high: the range of a number; may: "", "be null" or "be missing"."""
+
+    name: str
+    type: str
+    low: float
+    high: float
+    unit: str
+    writer: str
+    meaning: str
+    may: str
+
+
+def declared(text):
+    """{which records have them: [Field, …]} of a text like DECLARED."""
+    found = {}
+    for line in text.strip().splitlines():
+        if not line.startswith(" "):
+            fields = found[line] = []
+            continue
+        name, kind, span, writer, meaning = line.split(None, 4)
+        low, _, high = span.partition("..")
+        unit = kind.rstrip("?")
+        fields.append(Field(
+            name, UNITS.get(unit, unit), float(low.strip("-") or "-inf"),
+            float(high or "inf"), unit if unit in UNITS else "", writer,
+            meaning, ("", "be null", "be missing")[kind.count("?")]))
+    return found
+
+
+FIELDS = declared(DECLARED)
+
+
+# --------------------------------------------------------------- completing
+
+def complete(found, seen):
+    """A script's own record and what was seen from outside (see launch.run)
+    -> the whole record of a finished run. Raises BadFile.
+
+    A script states what only it knows. Sums and medians of that are made
+    here, once for all programs.
+    """
+    if not isinstance(found, dict):
+        _fail("record", type(found).__name__, "an object")
+    try:
+        timing, config = found["timing"], found["config"]
+        found["environment"].update(seen["environment"])
+        found["affinity"] = seen["affinity"]
+        found["cache"] = seen["cache"].get(found["framework"], "cold")
+        found["memory"]["host_peak_bytes"] = seen["host_peak_bytes"]
+        # One hash for a data set: that of the hashes of its files.
+        found["dataset"]["sha256"] = hashlib.sha256("".join(
+            found["dataset"]["sha256"]).encode()).hexdigest()
+        steps = found["dataset"]["sizes"]["train"] // config["batch_size"]
+        found.update(steps_per_epoch=steps,
+                     samples_per_epoch=steps * config["batch_size"])
+        if found["status"] == "ok":
+            last, seconds = found["epochs"][-1], timing["epoch_s"]
+            found["final"] = {name: last[name]
+                              for name in ("test_loss", "test_accuracy")}
+            timing["first_epoch_s"] = (timing["compile_s"] or 0) + seconds[0]
+            timing["steady_epoch_s"] = (median(seconds[1:]) if seconds[1:]
+                                        else None)
+        return found
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError,
+            ArithmeticError) as error:
+        raise BadFile(f"incomplete: {error!r}") from error
+
+
+# ----------------------------------------------------------------- checking
+
+def read(path):
+    """The record at `path` as a dict. Raises BadFile, whatever is there."""
+    return parse(read_bytes(path))
+
+
+def parse(text):
+    """Strict JSON (bytes) -> checked record (dict). Raises BadFile."""
+    record = parse_json(text)
+    check(record)
+    return record
+
+
+def check(record):
+    """Raise BadFile unless `record` keeps to FIELDS, with one entry per epoch
+    and one loss and one accuracy per step."""
+    if not isinstance(record, dict):
+        _fail("record", type(record).__name__, "an object")
+    schema = record.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerRecord(f"schema: {schema} is later than {SCHEMA}")
+    always, broken, finished = FIELDS.values()
+    _check(record, always)
+    if record["status"] not in STATES:
+        _fail("status", record["status"], "a known state")
+    if record["status"] != "ok":  # a reason and no metrics
+        _check(record, broken)
+        return
+    _check(record, finished)
+    epochs = record["config"]["epochs"]
+    steps = record["steps_per_epoch"] * epochs
+    for name, values, count in (
+            ("epochs", record["epochs"], epochs),
+            ("timing.epoch_s", record["timing"]["epoch_s"], epochs),
+            *((f"steps.{name}", record["steps"][name], steps)
+              for name in ("loss", "accuracy"))):
+        if len(values) != count:
+            _fail(name, f"{len(values)} entries", f"a list of {count} entries")
+    name = record["dataset"]["name"]
+    if name != record["config"].get("dataset") or name not in data.DATASETS:
+        _fail("dataset.name", name, "a data set and that of config")
+
+
+def _check(record, fields):
+    for field in fields:
+        for holder, key in _places(record, field.name):
+            if key not in holder and field.may != "be missing":
+                _fail(field.name, "nothing", "there")
+            _value(field, holder.get(key))
+
+
+def _places(holder, name):
+    """(object, key) of each place that a name stands for; what lies above it
+    has been checked."""
+    key, *rest = name.split(".", 1)
+    if key.endswith("[]"):
+        entries = holder.get(key[:-2]) or []
+        for entry in entries:
+            yield from _places(entry, rest[0]) if rest else [({"": entry}, "")]
+    elif rest:
+        yield from _places(holder[key], rest[0])
+    else:
+        yield holder, key
+
+
+def _value(field, value):
+    if value is None and field.may:
+        return
+    if field.type in KINDS:
+        kind, words = KINDS[field.type]
+        if not isinstance(value, kind):
+            _fail(field.name, value, words)
+        return
+    # The bounds first: isfinite raises on an integer beyond all floats, and
+    # NumPy has no number type for one beyond 64 bits.
+    if (isinstance(value, bool) or not isinstance(value, (int, float))
+            or not (field.low <= value <= min(field.high, 1e300)
+                    and math.isfinite(value)
+                    and (isinstance(value, float) or value < 2**63))
+            or field.type == "whole" and value != int(value)):
+        _fail(field.name, value, f"a {field.type.replace('whole', 'whole number')}"
+              f" from {field.low:g} "
+              + (f"to {field.high:g}" if field.high < math.inf else "up"))
+
+
+def _fail(field, value, wanted):
+    raise BadFile(f"{field}: {str(value)[:60]!r} is not {wanted}")

@@ -1,0 +1,118 @@
+"""Results of a machine -> docs/results/NAME, and the table in the README.
+
+    python -m bench.tools.publish NAME
+
+Takes what `make all` and `make floor` left in results/. Nothing is typed by
+hand: summaries, tables and figures are copied, the environment is that of the
+records, and the README's first screen is joined from a summary. What was
+published before and is not in results/ stays as it is.
+"""
+
+import csv
+import json
+import re
+import shutil
+import sys
+
+from bench.analyse.groups import key, steady
+from bench.kit import cli, files
+from bench.kit.cli import USAGE, Fault
+from bench.kit.files import ROOT
+from bench.report.figures.registry import FIGURES
+from bench.report.render import as_markdown
+from bench.report.table import Bold, Table
+from bench.report.words import name
+from bench.run.plan import SCRIPTS
+
+# Folders of results/; "" is what `make all` leaves. A figure says in its
+# entry which of them it is published with.
+COMPARISONS = ("", "floor", "floor_one_thread", "floor_tf32", "waterfall",
+               "steps", "target_64", "target_256", "target_1024")
+FILES = ("summary.md", "summary.csv", "results.csv", "answer.json")
+MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
+
+
+def seconds_table(folder, fastest):
+    """summary.csv of a folder -> a row per batch size, a column per rung of
+    the pair; fastest: keys that are to be seen first."""
+    seconds = {}
+    with open(folder / "summary.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["contender"] in SCRIPTS and row["feed"] == "device":
+                one = key({**row, "batch_size": int(row["batch_size"])})
+                cell = steady({column: float(value) if value else None
+                               for column, value in row.items()
+                               if column.startswith("steady")})
+                seconds.setdefault(one[3], {})[name(one)] = (
+                    Bold(cell) if [*one] in fastest else cell)
+    variants = list(dict.fromkeys(
+        variant for row in seconds.values() for variant in row))
+    return Table(["seconds an epoch, batch", *variants], [
+        (size, *map(row.get, variants))
+        for size, row in sorted(seconds.items())])
+
+
+def first_screen(folder):
+    """What the README shows of a comparison: seconds, what was run, the
+    answer, one picture."""
+    said = json.loads((folder / "answer.json").read_text("utf-8"))
+    return as_markdown([
+        seconds_table(folder, said["fastest"]),
+        said["where"], said["runs"], said["verdicts"], said["answer"][0],
+        *(f"![{stem}]({folder.relative_to(ROOT)}/{stem}.png)"
+          for stem, figure in FIGURES.items()
+          if figure.front and (folder / f"{stem}.png").exists())]) + "\n\n"
+
+
+def copy(comparison, folder):
+    """A comparison in results/ to its folder, which is made anew."""
+    out = ROOT / "results" / comparison
+    shutil.rmtree(folder, ignore_errors=True)
+    files.make_folder(folder)
+    pictures = [out / "figures" / f"{stem}.png"
+                for stem, figure in FIGURES.items()
+                if comparison in figure.published]
+    for path in (*(out / file for file in FILES), *pictures):
+        if path.exists():
+            shutil.copy(path, folder)
+
+
+def listed(folder):
+    """The blocks of a published folder in the page of its machine. One that
+    was published before there was an answer.json has no sentences here."""
+    answer = files.read_json(folder / "answer.json")
+    return [f"## {folder.name}",
+            *(answer[part] for part in ("where", "runs", "verdicts")
+              if answer),
+            ", ".join(f"[{path.name}]({folder.name}/{path.name})"
+                      for path in sorted(folder.glob("*.[cjm]*"))),
+            *(f"![{path.stem}]({folder.name}/{path.name})"
+              for path in sorted(folder.glob("*.png")))]
+
+
+def main():
+    machine, *rest = sys.argv[1:] or [""]
+    if rest or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", machine):
+        raise Fault(USAGE, "argument NAME: of a machine, in a-z, 0-9 and -")
+    done = [comparison for comparison in COMPARISONS
+            if (ROOT / "results" / comparison / "answer.json").exists()]
+    if not done:
+        raise Fault(USAGE, "nothing to publish: run make all and make floor")
+    target = ROOT / "docs" / "results" / machine
+    for comparison in done:
+        copy(comparison, target / (comparison or "all"))
+    files.write_atomic(target / "README.md", as_markdown([
+        f"# Results of {machine}", *(
+            block for folder in sorted(target.iterdir()) if folder.is_dir()
+            for block in listed(folder))]) + "\n")
+    readme = ROOT / "README.md"
+    text = readme.read_text("utf-8")
+    if "" in done and all(mark in text for mark in MARKS):
+        head, rest = text.split(MARKS[0])
+        files.write_atomic(readme, head + MARKS[0] + first_screen(
+            target / "all") + MARKS[1] + rest.split(MARKS[1])[1])
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.guard(main, "publish.py")

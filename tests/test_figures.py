@@ -1,0 +1,146 @@
+"""The figures: each has an entry, is drawn where it has something to show,
+and says below what a reader needs to judge it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from common import ROOT
+from records import comparison, make
+
+from bench.analyse.found import Found
+from bench.report.figures.registry import FIGURES, draw
+
+PROVED = True, "parity proved", None
+RUNGS = (("jax", "step", 0.5), ("torch", "eager", 0.7))
+SIZES = (16, 64, 128, 256, 512, 1024, 4096)
+
+
+def runs(sizes, seeds=3, **more):
+    return [make(name, rung, size, seed, seed, second, **more)
+            for seed in range(seeds) for size in sizes
+            for name, rung, second in RUNGS]
+
+
+def certificate(*families):
+    """families: (optimizer, lr, precision)"""
+    return {"rows": [{
+        "contender": name, "rung": rung, "feed": "device",
+        "optimizer": optimizer, "lr": lr, "precision": precision,
+        "batch_size": 256, "epochs": 1, "steps": 100, "steps_bounded": 100,
+        "reference": "torch eager",
+        "losses": list(1 / np.arange(1, 101) + tiny)}
+        for optimizer, lr, precision in families
+        for name, rung, tiny in (("torch", "eager", 0), ("jax", "step", 1e-12))
+    ]}
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """A Found -> {name: figure} of what is drawn, without the files."""
+    from bench.report.figures import style
+    figures = {}
+    monkeypatch.setattr(style, "save", lambda figure, folder, stem:
+                        figures.update({stem: figure}))
+
+    def of(found):
+        figures.clear()
+        assert draw(tmp_path, found) == list(figures)
+        return dict(figures)
+    yield of
+    style.plt.close("all")
+
+
+def words(figure):
+    """Title and the text below."""
+    return figure.get_suptitle(), figure.get_supxlabel().replace("\n", " ")
+
+
+def test_the_registry_is_there_without_matplotlib():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from bench.report.figures import "
+         "registry; assert 'matplotlib' not in sys.modules"], cwd=ROOT)
+    assert done.returncode == 0
+
+
+def test_an_entry_says_what_its_figure_shows():
+    assert len({entry.title for entry in FIGURES.values()}) == len(FIGURES)
+    assert all(len(entry.caption) > 20 for entry in FIGURES.values())
+    assert [stem for stem in FIGURES if FIGURES[stem].front] == ["ratios"]
+
+
+def test_a_figure_is_drawn_where_it_has_something_to_show(drawn):
+    assert set(drawn(Found(runs([256], 1, epochs=1), PROVED, [], {}))) == {
+        "seconds", "parts", "final"}
+    figures = drawn(Found(runs(SIZES), PROVED, [], {}))
+    assert set(figures) == set(FIGURES) - {"energy", "waterfall", "parity"}
+    title, below = words(figures["seconds"])
+    assert title == "Seconds per epoch on MNIST"
+    assert below.endswith("adam lr 0.001; 42 of 42 runs; 3 of 7 batch sizes "
+                          "parity proved")
+    assert "batch sizes" not in words(figures["ratios"])[1]
+
+
+def test_what_is_not_proved_is_said_in_the_title(drawn):
+    figures = drawn(Found(comparison(), (False, "parity NOT PROVED: x", None),
+                          [], {}))
+    for figure in figures.values():
+        assert "(parity NOT PROVED)" in words(figure)[0].replace("\n", " ")
+        assert words(figure)[1].endswith("parity NOT PROVED: x")
+
+
+@pytest.mark.parametrize("records, unfair", [([], []), (comparison(), ["x"])])
+def test_without_a_fair_comparison_there_is_only_the_certificate(
+        drawn, records, unfair):
+    found = Found(records, (*PROVED[:2], certificate(("sgd", 0.1, "fp64"))),
+                  [], {})
+    found.unfair = unfair
+    figures = drawn(found)
+    assert list(figures) == ["parity"]
+    assert words(figures["parity"])[0] == "One computation"
+
+
+@pytest.mark.parametrize("families, shown", [
+    # As a comparison makes it, and as `--only certify` does.
+    ([("adam", 1e-3, "fp64"), ("sgd", 0.1, "fp32")], "adam lr 0.001"),
+    ([("adam", 1e-3, "fp64"), ("sgd", 0.1, "fp64"), ("sgd", 0.1, "fp32")],
+     "sgd lr 0.1")])
+def test_the_certificate_is_shown_of_one_optimizer(drawn, families, shown):
+    figure = drawn(Found([], (*PROVED[:2], certificate(*families)), [], {})
+                   )["parity"]
+    assert figure.axes[0].get_ylabel() == f"training loss, {shown}"
+    # The reference is not compared with itself.
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "jax step"]
+
+
+def test_energy_is_drawn_where_it_was_measured(drawn):
+    weighed = [{"kind": "energy", "block": 0, "contender": "jax",
+                "rung": "step", "feed": "device", "batch_size": 256,
+                "measurements": {"gross": {"value": 20.0},
+                                 "net": {"value": 12.0}}}]
+    axis, = drawn(Found(comparison(), PROVED, [], {}, weighed))["energy"].axes
+    assert [value for line in axis.lines for value in line.get_xdata()] == [
+        20.0, 12.0]
+
+
+def test_a_variant_has_a_shade_of_its_frameworks_colour():
+    from bench.report.figures.style import COLOURS, SHADES, looks
+    known = ["torch", "jax-adam", "mine", "jax", "jax-warm", "yours"]
+    paints = {key[0]: look["color"] for key, look in looks(
+        (name, "step", "device") for name in known).items()}
+    assert len(set(paints.values())) == len(known)
+    assert (paints["jax"], paints["torch"]) == tuple(COLOURS.values())
+    assert {paints["jax-adam"], paints["jax-warm"]} < set(SHADES["jax"])
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    found = Found(comparison(), PROVED, [], {})
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        draw(folder, found)
+    files = sorted((tmp_path / "a").iterdir())
+    assert {path.suffix for path in files} == {".png", ".svg"}
+    assert all(path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+               for path in files)
