@@ -160,7 +160,7 @@ def test_the_true_pair_is_proved(traces, optimizer):
                  traces["mlp_torch", optimizer])
     assert all(row["proved"] for row in rows), certificate.line(rows)
     assert rows[0]["loss"] < 1e-13 and rows[0]["steps_bounded"] == 20
-    assert all(rows[0][name] is not None for name in certificate.FOUND)
+    assert all(rows[0][name] is not None for name in judging.FOUND)
     assert "parity proved" in certificate.line(rows)
 
 
@@ -203,6 +203,25 @@ def test_float32_losses_may_part_late_and_never_early(step, gap, proved):
     found = dict(zip(map(certificate.key, rows), (other, trace)))
     judged = [judging.judge(row, rows, found) for row in rows]
     assert [row["proved"] for row in judged] == [proved, True]
+
+
+@pytest.mark.parametrize("spoiled, words", [
+    ("a NaN", "weights differs"), ("a short reference", "has a loss in both"),
+    ("a short trace", "has a loss in both")])
+def test_what_is_not_there_proves_nothing(spoiled, words):
+    """A NaN beside finite differences; a reference, or a trace, that ended
+    after one step."""
+    trace = {"loss": np.ones(20), "accuracy": np.ones(20),
+             "evaluation": np.ones((1, 4)), "w0": np.ones(3), "w1": np.ones(3)}
+    other, first = dict(trace), dict(trace)
+    if spoiled == "a NaN":
+        other["w1"] = np.array([1, np.nan, 1])
+    else:
+        short = first if "reference" in spoiled else other
+        short["loss"] = short["loss"][:1]
+    judged, _ = judge("sgd", other, first)
+    assert not judged["proved"]
+    assert words in certificate.explain(judged)
 
 
 def test_feeds_and_rungs_meet_the_same_rates():

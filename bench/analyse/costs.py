@@ -4,17 +4,9 @@ accuracy, memory, and what bench/measure found."""
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import by_block, together
+from bench.analyse.groups import by_block, in_order, key, together
 from bench.kit import network
 from bench.kit.rungs import RUNGS
-
-
-def finished(groups):
-    """(key, its finished runs) of all that have any."""
-    for key, members in groups.items():
-        done = [r for r in members if r["status"] == "ok"]
-        if done:
-            yield key, done
 
 
 def parts(r):
@@ -33,12 +25,10 @@ def values(measured, kind):
     found = {}
     for m in measured:
         if m["kind"] == kind:
-            rows = found.setdefault((m["contender"], m["rung"], m["feed"],
-                                     m["batch_size"]), {})
+            rows = found.setdefault(key(m), {})
             for name, entry in m["measurements"].items():
                 rows.setdefault(name, []).append(entry["value"])
-    return dict(sorted(found.items(), key=lambda item: (
-        item[0][3], item[0][:3])))
+    return in_order(found)
 
 
 # ------------------------------------------------------------- compilation
@@ -46,7 +36,7 @@ def values(measured, kind):
 def compilation(groups):
     """(key, caches, runs, medians of tracing, lowering and compiling or None
     each, of recording a graph, of the sum) of what compiles."""
-    for key, done in finished(groups):
+    for variant, done in groups.items():
         times = [r["timing"] for r in done if r["timing"]["compile_s"]]
         if not times:
             continue
@@ -54,22 +44,21 @@ def compilation(groups):
                   t["compile_s"] - t["trace_s"] - t["lower_s"])
                  for t in times if t.get("trace_s") and t.get("lower_s")]
         middle = np.median(split, axis=0).tolist() if split else [None] * 3
-        yield (key, sorted({str(r.get("cache")) for r in done}), len(times),
-               *middle, captured(groups, key),
+        yield (variant, sorted({str(r.get("cache")) for r in done}),
+               len(times), *middle, captured(groups, *variant),
                stats.seconds([t["compile_s"] for t in times]))
 
 
-def captured(groups, key):
+def captured(groups, contender, rung, *more):
     """What recording a CUDA graph takes more than compiling the rung below
     it -> (mean, interval), or None."""
-    entry = RUNGS[key[1]]
-    if not entry.gpu:
+    if not RUNGS[rung].gpu:
         return None
-    ladder = [rung for rung, other in RUNGS.items()
-              if entry.scripts.keys() <= other.scripts.keys()]
-    below = (key[0], ladder[ladder.index(key[1]) - 1], *key[2:])
-    whole, step = together(*(by_block(groups.get(one, ()), "compile_s")
-                             for one in (key, below)))
+    ladder = [name for name, other in RUNGS.items()
+              if RUNGS[rung].scripts.keys() <= other.scripts.keys()]
+    whole, step = together(*(
+        by_block(groups.get((contender, one, *more), ()), "compile_s")
+        for one in (rung, ladder[ladder.index(rung) - 1])))
     return stats.mean(np.subtract(whole, step)) if whole else None
 
 

@@ -12,34 +12,31 @@ from bench.analyse.groups import by_block, together
 from bench.kit import network
 
 
-def floors(records, measured, kind="floor"):
-    """{(block, batch size): {"products", "bare", "dispatch", "memory",
-    "floor": seconds an epoch, "library": the one whose products took the
-    least over all blocks, "own", "libraries": {library: bare, products}}}"""
-    r = next((r for r in records if r["status"] == "ok"), None)
+def floors(done, measured, kind="floor"):
+    """Finished records, measurements -> {(block, batch size): {"products",
+    "bare", "dispatch", "memory", "floor": seconds an epoch, "library": the
+    one whose products took the least over all blocks, "own", "libraries":
+    {library: bare, products}}}"""
     starts = {m["block"]: _named(m) for m in measured
               if m["kind"] == "dispatch"}
     mine = [m for m in measured if m["kind"] == kind
-            and m["block"] in starts] if r else []
+            and m["block"] in starts] if done else []
     found = {}
     for m in mine:
-        shape, size = network.of(r["config"]), m["batch_size"]
-        start = starts[m["block"]]
-        steps = r["dataset"]["sizes"]["train"] // size
+        config, size = done[0]["config"], m["batch_size"]
+        shape, start = network.of(config), starts[m["block"]]
+        steps = done[0]["dataset"]["sizes"]["train"] // size
         products, bare = (_named(m, f"{what} ", steps)
                           for what in ("products", "bare"))
-        medians = {library: np.median([
-            other["measurements"][f"products {library}"]["value"]
-            for other in mine if other["batch_size"] == size])
-            for library in products}
-        library = min(medians, key=medians.get)
+        library = min(products, key=lambda name: np.median([
+            other["measurements"][f"products {name}"]["value"]
+            for other in mine if other["batch_size"] == size]))
         chain = min(value for name, value in start.items()
                     if name.endswith(("chain", "operation")))
-        parts = {
-            "products": products[library],
-            "dispatch": steps * chain * shape.chain,
-            "memory": steps * (size * shape.sizes[0] * network.width(
-                r["config"])) / start["bandwidth"]}
+        image = shape.sizes[0] * network.width(config)
+        parts = {"products": products[library],
+                 "dispatch": steps * chain * shape.chain,
+                 "memory": steps * size * image / start["bandwidth"]}
         found[m["block"], size] = {
             **parts, "floor": max(parts.values()), "bare": bare[library],
             "library": library, "own": bare, "libraries": products}
@@ -53,14 +50,18 @@ def _named(m, prefix="", times=1):
             if name.startswith(prefix)}
 
 
+def of_size(floors, size):
+    """{block: floor} at one batch size."""
+    return {block: row for (block, other), row in floors.items()
+            if other == size}
+
+
 def shares(found):
     """(key, blocks, steady epochs over the products, share of the floor): the
     last two as geometric mean and interval."""
     for key, members in found.groups.items():
-        times, rows = together(
-            by_block(members, "steady_epoch_s"),
-            {block: row for (block, size), row in found.floors.items()
-             if size == key[3]})
+        times, rows = together(by_block(members, "steady_epoch_s"),
+                               of_size(found.floors, key[3]))
         if times:
             yield (key, len(times),
                    stats.ratio(times, [row["products"] for row in rows]),
@@ -70,13 +71,16 @@ def shares(found):
 def orders(groups):
     """What drawing the batch order takes, which is inside the clock:
     [(seconds an epoch, share of a steady epoch, key), …]"""
-    return [(float(np.median([np.median(t["order_s"]) for t in times])),
-             float(np.median([np.median(t["order_s"]) / t["steady_epoch_s"]
-                              for t in times])), key)
-            for key, members in groups.items()
-            if (times := [r["timing"] for r in members
-                          if r["status"] == "ok" and r["timing"].get("order_s")
-                          and r["timing"]["steady_epoch_s"]])]
+    found = []
+    for key, members in groups.items():
+        times = [(np.median(t["order_s"]), t["steady_epoch_s"])
+                 for t in (r["timing"] for r in members)
+                 if t.get("order_s") and t["steady_epoch_s"]]
+        if times:
+            found.append((stats.median(order for order, _ in times),
+                          stats.median(order / epoch
+                                       for order, epoch in times), key))
+    return found
 
 
 # ----------------------------------------------------------- cost per step
@@ -86,23 +90,19 @@ def fit(sizes, seconds):
     largest relative misfit), by least squares of the relative errors."""
     sizes, seconds = (np.asarray(a, np.float64) for a in (sizes, seconds))
     design = np.stack([1 / seconds, sizes / seconds], axis=1)
-    (fixed, each), *_ = np.linalg.lstsq(design, np.ones(len(sizes)),
-                                        rcond=None)
-    return fixed, each, float(np.max(np.abs(
-        (fixed + each * sizes) / seconds - 1)))
+    line, *_ = np.linalg.lstsq(design, np.ones(len(sizes)), rcond=None)
+    return *line, float(np.max(np.abs(design @ line - 1)))
 
 
 def fits(groups):
     """{(contender, rung, feed): [fit of a block, …]} where a block has four
     batch sizes or more."""
     times = {}
-    for key, members in groups.items():
-        for r in members:
-            if r["status"] == "ok" and r["timing"]["steady_epoch_s"]:
-                times.setdefault(key[:3], {}).setdefault(r["block"], {})[
-                    key[3]] = (r["timing"]["steady_epoch_s"]
-                               / r["steps_per_epoch"])
-    found = {variant: [fit(list(block), list(block.values()))
-                       for block in blocks.values() if len(block) >= 4]
-             for variant, blocks in times.items()}
-    return {variant: rows for variant, rows in found.items() if rows}
+    for (*variant, size), members in groups.items():
+        blocks = times.setdefault(tuple(variant), {})
+        for block, seconds in by_block(members, "steady_epoch_s").items():
+            blocks.setdefault(block, {})[size] = (
+                seconds / members[0]["steps_per_epoch"])
+    return {variant: rows for variant, blocks in times.items() if (rows := [
+        fit([*block], [*block.values()])
+        for block in blocks.values() if len(block) >= 4])}

@@ -22,13 +22,13 @@ class Found:
         self.measured, self.missing = measured, missing or {}
         self.unfair = audit.unfair(verdicts)
         self.done = [r for r in records if r["status"] == "ok"]
-        self.groups, self.rows = group(records), summarise(records)
+        self.groups, self.rows = group(self.done), summarise(records)
         self.sizes = sorted({r["config"]["batch_size"] for r in self.done})
-        self.floors, self.again = (floors(records, self.measured, kind)
+        self.floors, self.again = (floors(self.done, self.measured, kind)
                                    for kind in ("floor", "floor-again"))
         self.waterfalls = waterfalls(self.groups, self.floors)
-        self.pair = [name for name in SCRIPTS
-                     if any(r["contender"] == name for r in self.done)]
+        names = {r["contender"] for r in self.done}
+        self.pair = [name for name in SCRIPTS if name in names]
 
     def ranked(self, size, contender=None):
         """Keys at a batch size, of one contender or of all, the fastest

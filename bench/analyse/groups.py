@@ -11,7 +11,8 @@ SUMMARY = ("contender", "rung", "feed", "batch_size", "runs", "ok",
 
 
 def key(row):
-    """(contender, rung, feed, batch size) of a row of summarise()."""
+    """(contender, rung, feed, batch size) of a row of summarise() or of a
+    measurement."""
     return tuple(row[column] for column in SUMMARY[:4])
 
 
@@ -21,15 +22,20 @@ def steady(row):
     return row["steady_epoch_s"], low and (low, row["steady_high_s"])
 
 
+def in_order(groups):
+    """{key: anything} by batch size, then by variant."""
+    return dict(sorted(groups.items(), key=lambda item: (
+        item[0][3], item[0])))
+
+
 def group(records):
-    """{(contender, rung, feed, batch size): [record, …]} in order."""
+    """{(contender, rung, feed, batch size): [record, …]} in order. Wherever
+    `groups` are asked for, they are of finished records."""
     groups = {}
     for r in records:
-        c = r["config"]
-        groups.setdefault((r["contender"], c["rung"], c["feed"],
-                           c["batch_size"]), []).append(r)
-    return dict(sorted(groups.items(), key=lambda item: (
-        item[0][3], item[0][:3])))
+        one = key({**r["config"], "contender": r["contender"]})
+        groups.setdefault(one, []).append(r)
+    return in_order(groups)
 
 
 def summarise(records):
@@ -39,43 +45,36 @@ def summarise(records):
         done = [r for r in members if r["status"] == "ok"]
         row = dict.fromkeys(SUMMARY)
         row.update(zip(SUMMARY, (*variant, len(members), len(done))))
-
-        def median(*path, done=done):
-            values = [r[path[0]][path[1]] for r in done]
-            values = [value for value in values if value is not None]
-            return float(np.median(values)) if values else None
-
         for column in ("compile_s", "first_epoch_s", "total_s"):
-            row[column] = median("timing", column)
+            row[column] = stats.median(r["timing"][column] for r in done)
         for place in ("host", "device"):
-            peak = median("memory", f"{place}_peak_bytes")
+            peak = stats.median(
+                r["memory"][f"{place}_peak_bytes"] for r in done)
             row[f"{place}_peak_mib"] = peak and peak / 2**20
         steady = [r["timing"]["steady_epoch_s"] for r in done]
         if steady and None not in steady:
             row["steady_epoch_s"], span = stats.seconds(steady)
             row["steady_low_s"], row["steady_high_s"] = span or (None, None)
-        scores = list(scores_by_seed(done).values())
-        if scores:
-            row["test_accuracy"] = float(np.mean(scores))
-            row["test_accuracy_sd"] = (float(np.std(scores, ddof=1))
-                                       if len(scores) > 1 else None)
+        if done:
+            row["test_accuracy"], row["test_accuracy_sd"] = stats.spread(
+                [*scores_by_seed(done).values()])
         rows.append(row)
     return rows
 
 
 def by_block(records, field):
-    """{block: timing[field]} of the finished runs that have it."""
+    """{block: timing[field]} of the finished records that have it."""
     return {r["block"]: r["timing"][field] for r in records
-            if r["status"] == "ok" and r["timing"].get(field) is not None}
+            if r["timing"].get(field) is not None}
 
 
 def scores_by_seed(records, score=lambda r: r["final"]["test_accuracy"]):
-    """{seed: mean score of its finished runs}. Repeats of a seed start from
-    the same weights on the same batches: they are one score, not several."""
+    """{seed: mean score of its finished records}. Repeats of a seed start
+    from the same weights on the same batches: they are one score, not
+    several."""
     scores = {}
     for r in records:
-        if r["status"] == "ok":
-            scores.setdefault(r["config"]["seed"], []).append(score(r))
+        scores.setdefault(r["config"]["seed"], []).append(score(r))
     return {seed: float(np.mean(values)) for seed, values in scores.items()}
 
 

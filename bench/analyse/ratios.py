@@ -52,10 +52,9 @@ def pairs(groups):
 
 
 def alike(groups, first, second):
-    """Do the finished runs of two keys differ in nothing that a recipe may
+    """Do the runs of two keys differ in nothing that a recipe may
     vary on purpose?"""
-    one, two = ([r for r in groups.get(one, ()) if r["status"] == "ok"]
-                for one in (first, second))
+    one, two = (groups.get(key, ()) for key in (first, second))
     return bool(one and two) and audit.comparable(one, two)
 
 
@@ -73,17 +72,22 @@ def ratio(found, first, second):
         return None
     value, span, count = numbers
     same = same_script(first, second, found.scripts)
+    verdict = FIRST if value < 1 else SECOND
     if span is None:
         verdict = FEW
     elif not stats.decided(span):
         verdict = HELD if same else NONE
     elif same:
         verdict = ALARM
-    elif found.width is not None and abs(math.log(value)) <= found.width:
+    elif abs(math.log(value)) <= (found.width or 0):
         verdict = SMALL
-    else:
-        verdict = FIRST if value < 1 else SECOND
     return Compared(first, second, value, span, count, verdict)
+
+
+def every(found):
+    """Compared of all pairs with a block that both finished in."""
+    return list(filter(None, (ratio(found, *pair)
+                              for pair in pairs(found.groups))))
 
 
 def alike_ratio(found, keys):
@@ -115,13 +119,11 @@ def find_width(groups, scripts):
 def accuracy_pairs(groups):
     """Two contenders at one batch size, whatever a recipe varies between
     them; and one variant at its smallest and at every other batch size."""
-    found = [(a, b) for a in groups for b in groups
-             if a[3] == b[3] and a[0] < b[0]]
-    for one in groups:
-        smallest = min(k for k in groups if k[:3] == one[:3])
-        if one != smallest:
-            found.append((smallest, one))
-    return found
+    smallest = {one[:3]: one for one in reversed(groups)}
+    return [(a, b) for a in groups for b in groups
+            if a[3] == b[3] and a[0] < b[0]] + [
+        (smallest[one[:3]], one) for one in groups
+        if one != smallest[one[:3]]]
 
 
 def gap(groups, first, second):
@@ -132,8 +134,9 @@ def gap(groups, first, second):
     if not one:
         return None
     value, span = stats.mean(np.subtract(one, two))
-    verdict = (FEW if span is None else NONE if span[0] <= 0 <= span[1] else
-               FIRST if span[0] > 0 else SECOND)
+    verdict = FIRST if value > 0 else SECOND
+    if not stats.decided(span, 0):
+        verdict = FEW if span is None else NONE
     return Compared(first, second, value, span, len(one), verdict)
 
 
@@ -171,5 +174,6 @@ def repaid(costs, gains):
         span = stats.interval(gains)
         return None, None, NEVER if span and span[1] <= 0 else UNSHOWN
     value, span = stats.ratio(costs, gains)
-    return value, span, (FEW if span is None else UNSURE
-                         if span[1] > 100 * span[0] else REPAID)
+    if span is None:
+        return value, span, FEW
+    return value, span, UNSURE if span[1] > 100 * span[0] else REPAID

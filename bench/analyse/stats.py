@@ -34,9 +34,21 @@ def interval(values):
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def median(values):
+    """Median of those that are not None, or None where there is none."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
 def mean(values):
     """-> (mean, its 95 % interval or None)"""
     return float(np.mean(values)), interval(values)
+
+
+def spread(values):
+    """-> (mean, standard deviation or None for a single value)"""
+    return float(np.mean(values)), (
+        float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
 def seconds(values):
@@ -54,13 +66,13 @@ def ratio(first, second):
     """
     logs = np.log(first) - np.log(second)
     span = interval(logs)
-    return (float(np.exp(logs.mean())),
-            span and tuple(map(math.exp, span)))
+    return float(np.exp(logs.mean())), span and tuple(map(math.exp, span))
 
 
-def decided(span):
-    """True when an interval of a ratio excludes 1."""
-    return span is not None and not span[0] <= 1 <= span[1]
+def decided(span, same=1):
+    """True when an interval excludes `same`: 1 of a ratio, 0 of a
+    difference."""
+    return span is not None and not span[0] <= same <= span[1]
 
 
 def wilson(fraction, n):

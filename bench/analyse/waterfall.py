@@ -2,7 +2,12 @@
 Python down to the matrix products alone, in differences of two runs of the
 same block."""
 
-from bench.analyse.groups import by_block
+from itertools import pairwise
+
+import numpy as np
+
+from bench.analyse.floor import of_size
+from bench.analyse.groups import by_block, together
 
 AGAIN = "-again"  # names the second run of a script that has one already
 # From the top down; a level that was not run is stepped over.
@@ -19,14 +24,10 @@ def waterfall(groups, floors, framework, size):
     were not run. Levels below the rungs: "own", the bare products by the
     framework itself where another library is faster; "bare", by the fastest
     library after gathering the batch; "products"."""
-    levels = []
-    for level in LEVELS[framework]:
-        times = by_block(groups.get((*level, "device", size), []),
-                         "steady_epoch_s")
-        if times:
-            levels.append((level, times))
-    rows = {block: row for (block, other), row in floors.items()
-            if other == size}
+    levels = [(level, times) for level in LEVELS[framework] if (
+        times := by_block(groups.get((*level, "device", size), ()),
+                          "steady_epoch_s"))]
+    rows = of_size(floors, size)
     if not rows or not levels or levels[0][0] != LEVELS[framework][0]:
         return []
     if all(framework in row["own"] and row["library"] != framework
@@ -35,14 +36,13 @@ def waterfall(groups, floors, framework, size):
                                for block, row in rows.items()}))
     levels += [(name, {block: row[name] for block, row in rows.items()})
                for name in ("bare", "products")]
-    blocks = sorted(set.intersection(*(set(times) for _, times in levels)))
-    steps = next(r["steps_per_epoch"] for r in groups[
-        (*levels[0][0], "device", size)] if r["status"] == "ok")
-    levels.append((None, dict.fromkeys(blocks, 0.0)))
-    return [((upper, lower), [(above[block] - below[block]) / steps
-                              for block in blocks])
-            for (upper, above), (lower, below) in zip(levels, levels[1:])
-            ] if blocks else []
+    names, series = zip(*levels)
+    seconds = np.array(together(*series))  # a row a level, a column a block
+    if not seconds.size:
+        return []
+    steps = groups[(*names[0], "device", size)][0]["steps_per_epoch"]
+    bars = -np.diff(seconds, axis=0, append=0) / steps
+    return list(zip(pairwise([*names, None]), bars.tolist()))
 
 
 def waterfalls(groups, floors):
@@ -52,12 +52,11 @@ def waterfalls(groups, floors):
             if (bars := waterfall(groups, floors, framework, size))}
 
 
-def ends(groups, framework, floors, size, again=""):
+def ends(groups, floors, framework, size, again=""):
     """{block: seconds a step between eager and the products}; again: of the
     script's second run."""
     contender, rung = LEVELS[framework][0]
-    return {r["block"]: (r["timing"]["steady_epoch_s"] - floors[
-        r["block"], size]["products"]) / r["steps_per_epoch"]
-        for r in groups.get((contender + again, rung, "device", size), ())
-        if r["status"] == "ok" and r["timing"]["steady_epoch_s"]
-        and (r["block"], size) in floors}
+    members = groups.get((contender + again, rung, "device", size), ())
+    above, rows = by_block(members, "steady_epoch_s"), of_size(floors, size)
+    return {block: (above[block] - rows[block]["products"])
+            / members[0]["steps_per_epoch"] for block in above if block in rows}

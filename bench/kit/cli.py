@@ -47,24 +47,24 @@ def warn(prog, text):
     tell(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def tell(line):
-    """Write on stderr. Where that cannot be (its disk is full, its reader is
-    gone) the rest is dropped: the work and the exit code matter more."""
+def tell(line, stream=None):
+    """Write on stderr, or on another stream. Where that cannot be (its disk is
+    full, its reader is gone) the rest is dropped: the work and the exit code
+    matter more."""
+    stream = stream or sys.stderr
     try:
-        sys.stderr.write(line)
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        stream.write(line)
+        stream.flush()
+    except OSError:  # at the end Python would try again, and exit with 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def listen(handler):
     """Have `handler` called at the signals that end a program, but for those
-    that are ignored (nohup stays so) -> {signal: what was called before}."""
-    before = {}
+    that are ignored: nohup stays so."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) not in (signal.SIG_IGN, None):
-            before[signum] = signal.signal(signum, handler)
-    return before
+            signal.signal(signum, handler)
 
 
 _asked = []  # the signals that came
@@ -94,10 +94,7 @@ def guard(main, prog):
         code = 128 + _asked[0]
     listen(signal.SIG_DFL)  # nothing is left to clean up: the next one kills
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:  # Python would try again and end with code 120
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        tell("", stream)
     if (code or 0) > 128:  # jax stopped as it compiles crashes at shutdown
         os._exit(code)
     sys.exit(code)
@@ -108,22 +105,22 @@ def _outcome(main, prog):
     try:
         code = main()
         sys.stdout.flush()
+        return code
     except Fault as fault:
-        code = fault.code
         _explain(prog, fault)
+        return fault.code
     except Stopped as stopped:
-        code = stopped.code
         warn(prog, f"stopped by {stopped}")
+        return stopped.code
     except BrokenPipeError:  # `program | head`: the reader went away
-        code = FAILED
+        return FAILED
     except Exception as error:
-        code = FAILED
         if _asked:
             warn(prog, f"stopped by {signal.Signals(_asked[0]).name}")
         else:
             _explain(prog, f"unexpected {type(error).__name__}: {error}. "
                            "Set MLP_DEBUG=1 for the traceback")
-    return code
+        return FAILED
 
 
 def _explain(prog, reason):
@@ -168,16 +165,13 @@ def whole(low, high=10**9):
 
 
 def positive(text):
-    """Argument type: a finite number above zero. `float()` alone takes nan
-    and inf, and `nan <= 0` is False, so a plain range check lets it pass."""
-    try:
-        value = float(text) if re.fullmatch(r"[0-9.eE+-]+", text) else math.nan
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(
-            f"{clean(text)!r} is not a finite number above 0")
-    return value
+    """Argument type: a finite number above zero. `float()` alone would take
+    nan, inf, blanks, '1_000' and Arabic-Indic digits."""
+    number = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+    if re.fullmatch(number, text) and 0 < float(text) < math.inf:
+        return float(text)
+    raise argparse.ArgumentTypeError(
+        f"{clean(text)!r} is not a finite number above 0")
 
 
 def seconds(text):

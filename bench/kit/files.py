@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from pathlib import Path
 
 import data
@@ -54,24 +55,36 @@ def remove_leftovers(folder):
     for path in Path(folder).glob(f"{TEMPORARY}*"):
         owner = re.match(rf"{re.escape(TEMPORARY)}(\d+)-", path.name)
         if owner and not _alive(int(owner[1])):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-                continue
-            with contextlib.suppress(OSError):
-                path.unlink()  # a read-only folder keeps it; harmless
+            _remove(path)
+
+
+@contextlib.contextmanager
+def temporary(folder):
+    """A name in `folder` that is never read back. What lies there is removed
+    at the end."""
+    path = Path(folder, f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
+    try:
+        yield path
+    finally:
+        _remove(path)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)  # refuses a link
+    with contextlib.suppress(OSError):
+        path.unlink()  # a read-only folder keeps it; harmless
 
 
 def _alive(pid):
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    try:  # killed, but not waited for yet: a zombie owns nothing
+        # Killed, but not waited for yet: a zombie owns nothing.
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
         return state.split()[0] not in "ZX"
-    except (OSError, IndexError):
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, IndexError):  # of others, or no /proc
         return True
 
 
@@ -108,8 +121,6 @@ def parse_json(text):
         content = json.loads(text.decode("utf-8"), parse_constant=_no_constant,
                              object_pairs_hook=_no_duplicates)
         dumps(content)  # 1e999 is read as infinity; it must not come back
-    except BadFile:
-        raise
     except (ValueError, RecursionError) as error:
         raise BadFile(f"not valid JSON: {error}"[:200]) from error
     return content
@@ -118,18 +129,18 @@ def parse_json(text):
 def read_json(path):
     """A file beside the records as a dict, empty where there is none that
     can be believed: such a file can be made again."""
-    try:
+    with contextlib.suppress(BadFile):
         content = parse_json(read_bytes(path))
-        return content if isinstance(content, dict) else {}
-    except BadFile:
-        return {}
+        if isinstance(content, dict):
+            return content
+    return {}
 
 
 def _no_constant(name):
-    raise BadFile(f"contains {name}")
+    raise ValueError(f"contains {name}")
 
 
 def _no_duplicates(pairs):
     if len({key for key, _ in pairs}) != len(pairs):
-        raise BadFile("a key stands twice")
+        raise ValueError("a key stands twice")
     return dict(pairs)

@@ -43,15 +43,13 @@ def check_settings(args, batch_sizes, option="--batch-size"):
         args.lr = 1e-3 if args.optimizer == "adam" else 0.1
     name = args.dataset if args.dataset in data.DATASETS else "mnist"  # auto
     size = data.split_sizes(name, args.split)[0]
-    if args.examples is not None and args.examples > size:
+    if (args.examples or 0) > size:
         raise Fault(USAGE, f"argument --examples: {args.examples} is above the "
                            f"{size} training examples of --split {args.split}")
     size = args.examples or size
-    for batch_size in batch_sizes:
-        if batch_size > size:
-            raise Fault(USAGE, f"argument {option}: {batch_size} is not a "
-                               f"whole number from 1 to {size}, the number "
-                               "of training examples")
+    if max(batch_sizes, default=0) > size:
+        raise Fault(USAGE, f"argument {option}: {max(batch_sizes)} is not a "
+                           f"whole number from 1 to {size} training examples")
 
 
 def parse(script, rungs, default_rung, argv=None):
@@ -78,7 +76,6 @@ def parse(script, rungs, default_rung, argv=None):
         raise Fault(USAGE, "argument --epochs: 0 is valid only with --save, "
                            "which then writes the initial weights")
     if args.feed == "host" and not RUNGS[args.rung].host:
-        raise Fault(USAGE, "argument --feed: host does not go with --rung "
-                           f"{args.rung}, which leaves the host no step to "
-                           "feed")
+        raise Fault(USAGE, "argument --feed: host leaves no step to feed with "
+                           f"--rung {args.rung}")
     return args

@@ -38,9 +38,8 @@ MOST_STEPS = 1_000_000  # about 30 MiB of record
 
 def cores():
     """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    choose = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if choose else os.cpu_count()
 
 
 @contextlib.contextmanager
@@ -59,17 +58,12 @@ def importing(package):
 
 # -------------------------------------------------------------------- run
 
-class Finished(Exception):
-    """Raised by Run.initial when only the initial weights were asked for."""
-
-
-class Diverged(Exception):
-    """Raised by Run.train at the first non-finite loss."""
-
-
-def plain(values):
-    """NumPy numbers -> floats."""
-    return np.asarray(values).tolist()
+def read_sets(args):
+    """{"train", "val", "test": (images (N, 784), labels (N, 10))} in NumPy,
+    verified, as the flags ask for them."""
+    sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
+    sets["train"] = tuple(a[:args.examples] for a in sets["train"])
+    return sets
 
 
 class Run:
@@ -112,7 +106,7 @@ class Run:
         self.record["parameters"] = sum(w.size + b.size for w, b in weights)
         if self.args.epochs == 0:
             write_weights(self.args.save, weights)
-            raise Finished
+            sys.exit(OK)  # no more was asked for
         return [(w.astype(self.dtype), b.astype(self.dtype))
                 for w, b in weights]
 
@@ -120,8 +114,7 @@ class Run:
         """Keep the three sets, each x (N, 784), y (N, 10), verified and
         passed through to_device; with --feed host, train stays NumPy."""
         start, args = clock(), self.args
-        sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
-        sets["train"] = tuple(a[:args.examples] for a in sets["train"])
+        sets = read_sets(args)
         self.n = len(sets["train"][0])
         if args.epochs * (self.n // args.batch_size) > MOST_STEPS:
             raise Fault(USAGE, f"argument --epochs: {args.epochs} make more "
@@ -134,8 +127,8 @@ class Run:
         moved, self.sets = clock(), {}
         for part, arrays in sets.items():
             arrays = [a.astype(self.dtype, copy=False) for a in arrays]
-            self.sets[part] = (arrays if (part, args.feed) == (
-                "train", "host") else to_device(arrays))
+            stays = (part, args.feed) == ("train", "host")
+            self.sets[part] = arrays if stays else to_device(arrays)
         self.fence(self.sets)
         self.timing.update(data_s=moved - start, to_device_s=clock() - moved)
 
@@ -200,29 +193,29 @@ class Run:
 
     def _log(self, epoch, state, evaluate, curve, start, end):
         begin = clock()
-        val, test = (plain(self.to_host(evaluate(state, *self.sets[part])))
-                     for part in ("val", "test"))
+        found = {"train": curve.mean(axis=0, dtype=np.float64)}
+        for part in ("val", "test"):
+            found[part] = self.to_host(evaluate(state, *self.sets[part]))
         self.timing["evaluate_s"] += clock() - begin
-        mean = curve.mean(axis=0, dtype=np.float64).tolist()
-        if not np.isfinite([*mean, *val, *test]).all():
-            raise Diverged(f"a loss of epoch {epoch} is not finite")
-        self.record["epochs"].append({
-            "epoch": epoch, "start_s": start - BEGIN, "end_s": end - BEGIN,
-            "train_loss": mean[0], "train_accuracy": mean[1],
-            "val_loss": val[0], "val_accuracy": val[1],
-            "test_loss": test[0], "test_accuracy": test[1]})
+        if not all(np.isfinite(values).all() for values in found.values()):
+            self._diverge(f"a loss of epoch {epoch} is not finite")
+        entry = dict(epoch=epoch, start_s=start - BEGIN, end_s=end - BEGIN)
         for column, name in enumerate(("loss", "accuracy")):
-            self.record["steps"][name] += plain(curve[:, column])
-        cli.tell(f"epoch {epoch:2}/{self.args.epochs}  {end - start:7.3f} s   "
-                 f"training loss {mean[0]:.4f}, accuracy {mean[1]:7.2%}   "
-                 f"validation loss {val[0]:.4f}, accuracy {val[1]:7.2%}\n")
+            self.record["steps"][name] += curve[:, column].tolist()
+            entry.update({f"{part}_{name}": float(values[column])
+                          for part, values in found.items()})
+        self.record["epochs"].append(entry)
+        cli.tell("epoch {:2}/{}  {:7.3f} s   training loss {train_loss:.4f}, "
+                 "accuracy {train_accuracy:7.2%}   validation loss "
+                 "{val_loss:.4f}, accuracy {val_accuracy:7.2%}\n".format(
+                     epoch, self.args.epochs, end - start, **entry))
 
     # -------------------------------------------------------------- ending
 
     def finish(self, weights):
         """Weights and record to disk."""
         if not all(np.isfinite(a).all() for pair in weights for a in pair):
-            raise Diverged("a final weight is not finite")
+            self._diverge("a final weight is not finite")
         self._write()  # before the weights: a full disk costs only them
         if self.args.save:
             write_weights(self.args.save, weights)
@@ -230,7 +223,7 @@ class Run:
                  f"{self.record['epochs'][-1]['test_accuracy']:.2%}\n")
         return OK
 
-    def diverge(self, reason):
+    def _diverge(self, reason):
         """The record of a run whose loss left the finite numbers: no metric
         survives, because argmax of a NaN row is class 0 and 'learns' 9.8 %."""
         self.record.update(status="diverged", epochs=[], steps={})
@@ -260,12 +253,7 @@ def main(train, script, framework, default_rung, rungs=tuple(RUNGS)):
                                      "inside one that is missing or read-only"
                                      ". Name a file in a writable folder")
         run = Run(args, framework)
-        try:
-            with np.errstate(all="ignore"):
-                return run.finish(train(args, run))
-        except Finished:
-            return OK
-        except Diverged as reason:
-            return run.diverge(reason)
+        with np.errstate(all="ignore"):
+            return run.finish(train(args, run))
 
     cli.guard(program, os.path.basename(script))

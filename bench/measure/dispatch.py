@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from bench.measure.subject import put
 from bench.measure.timing import graph, per_call
 
 CHAIN = 1000  # dependent kernels, so that their number decides the time
@@ -47,21 +48,17 @@ def torch_dispatch(module, args):
 def bandwidth(one):
     """Bytes per second of a large copy, read and written, on the device; by
     torch, where it is, because NumPy copies with one thread."""
-    size, (module, args, _) = 2**27, one
+    last, module = [None], one.module
+    x, = put(one, [np.zeros(2**25, np.float32)])
     if hasattr(module, "torch"):
-        x, y = (module.torch.zeros(size // 4, device=args.device)
-                for _ in "xy")
-        seconds, n = per_call(partial(y.copy_, x), partial(
-            module.fence, None), 20)
-        return 2 * size / seconds, n
-    jax, last = module.jax, [None]
-    x, copy = jax.device_put(np.zeros(size // 4, np.float32)), jax.jit(
-        lambda x: x + 1)
+        copy = module.torch.empty_like(x).copy_
+    else:
+        copy = module.jax.jit(lambda x: x + 1)
 
     def again():
         last[0] = copy(x)
-    seconds, n = per_call(again, partial(jax.block_until_ready, last), 20)
-    return 2 * size / seconds, n
+    seconds, n = per_call(again, partial(module.fence, last), 20)
+    return 2 * x.nbytes / seconds, n
 
 
 def dispatch(subjects):

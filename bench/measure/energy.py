@@ -14,9 +14,9 @@ import numpy as np
 import data
 from bench.kit.cli import ENVIRONMENT, Fault
 from bench.measure.subject import read_sets, ready
+from bench.measure.timing import clock
 
 SECONDS = 10.0
-clock = time.perf_counter
 
 
 def counter():
@@ -25,16 +25,13 @@ def counter():
     try:
         import pynvml
         pynvml.nvmlInit()
-        chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
         count = pynvml.nvmlDeviceGetCount()
-        if chosen is None and count == 1:
-            device = pynvml.nvmlDeviceGetHandleByIndex(0)
-        elif chosen is not None and chosen.isdigit() and (
-                count == 1 or os.environ.get("CUDA_DEVICE_ORDER")
-                == "PCI_BUS_ID"):  # as NVML counts; CUDA: the fastest first
+        chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "0" * (count == 1))
+        # As NVML counts; CUDA counts the fastest first, unless told.
+        order = os.environ.get("CUDA_DEVICE_ORDER")
+        if chosen.isdigit() and (count == 1 or order == "PCI_BUS_ID"):
             device = pynvml.nvmlDeviceGetHandleByIndex(int(chosen))
-        elif chosen is not None and chosen.startswith("GPU-") and (
-                "," not in chosen):
+        elif chosen.startswith("GPU-") and "," not in chosen:
             device = pynvml.nvmlDeviceGetHandleByUUID(chosen)
         else:
             raise Fault(ENVIRONMENT, f"{count} devices and "
@@ -43,24 +40,21 @@ def counter():
                         "CUDA_DEVICE_ORDER to PCI_BUS_ID")
         read = pynvml.nvmlDeviceGetTotalEnergyConsumption
         read(device)
-    except ImportError as error:
-        raise Fault(ENVIRONMENT, "energy needs the package nvidia-ml-py: "
-                                 f"{error}") from error
     except Fault:
         raise
-    except Exception as error:  # NVML's own
-        raise Fault(ENVIRONMENT, f"no energy counter: {error}") from error
+    except Exception as error:  # NVML's own, or there is no package
+        raise Fault(ENVIRONMENT, f"no energy counter: {error} (it needs the "
+                                 "package nvidia-ml-py)") from error
     return lambda: read(device) / 1000
 
 
 def energy(subjects):
     """Epochs weighed in place of timed."""
-    one, = subjects
-    if one.place["device_kind"] != "cuda":
+    (module, args, place), = subjects
+    if place["device_kind"] != "cuda":
         raise Fault(ENVIRONMENT, "no energy counter: the device is a CPU")
-    module, args, _ = one
     joules = counter()
-    state, x, y, order, lrs = ready(one, read_sets(args))
+    state, x, y, order, lrs = ready(subjects[0], read_sets(args))
     program = module.build(args, state, x, y, order, lrs, {})
 
     def epoch(state, number):

@@ -46,34 +46,34 @@ class Shapes:
                 *((a[i], w[j].T) for i, j in self.passed)]
 
 
-def numpy_calls(shapes, images, idx):
-    work = list(zip(shapes.products(shapes.a, shapes.w), shapes.outputs))
-    x = shapes.a[0]
+def step_calls(products, outputs, multiply, gather):
+    """{name: function that does a step}: multiply(first, second, out=…) for
+    each of the products; gather() puts the batch into the first matrix."""
+    work = list(zip(products, outputs))
 
-    def products():
-        for (a, b), out in work:
-            np.dot(a, b, out=out)
+    def multiply_all():
+        for (first, second), out in work:
+            multiply(first, second, out=out)
 
     def bare():
-        np.take(images, idx, axis=0, out=x, mode="clip")
-        products()
-    return {"products": products, "bare": bare}, lambda: None
+        gather()
+        multiply_all()
+    return {"products": multiply_all, "bare": bare}
+
+
+def numpy_calls(shapes, images, idx):
+    calls = step_calls(
+        shapes.products(shapes.a, shapes.w), shapes.outputs, np.dot, partial(
+            np.take, images, idx, axis=0, out=shapes.a[0], mode="clip"))
+    return calls, lambda: None
 
 
 def torch_calls(one, shapes, images, idx):
     torch, args = one.module.torch, one.args
     a, w, outputs, (images, idx) = (subject.put(one, group) for group in (
         shapes.a, shapes.w, shapes.outputs, (images, idx)))
-    work = list(zip(shapes.products(a, w), outputs))
-
-    def products():
-        for (first, second), out in work:
-            torch.mm(first, second, out=out)
-
-    def bare():
-        torch.index_select(images, 0, idx, out=a[0])
-        products()
-    calls = {"products": products, "bare": bare}
+    calls = step_calls(shapes.products(a, w), outputs, torch.mm, partial(
+        torch.index_select, images, 0, idx, out=a[0]))
     if args.device == "cuda":  # as bare as it can be: no launch from Python
         calls = {name: graph(torch, call) for name, call in calls.items()}
     return calls, partial(one.module.fence, None)

@@ -6,24 +6,23 @@ as in a server that holds one request at a time. Both the forward pass as it
 is written and its compiled form are timed.
 """
 
-import time
+import itertools
 
 import numpy as np
 
 from bench.measure.subject import read_sets, ready
+from bench.measure.timing import clock
 
 SIZES = (1, 64, 256, 1024)
 REQUESTS, WARM = 1000, 20
-clock = time.perf_counter
 
 
 def jax_servers(module, state, _):
     """{rung: function from images to logits}"""
-    jax, params = module.jax, state[0]
-    compiled = jax.jit(module.forward)
-    return {name: lambda x, f=f: np.asarray(f(params, x))
-            for name, f in (("eager", module.forward),
-                            ("compiled", compiled))}
+    def server(f):
+        return lambda x: np.asarray(f(state[0], x))
+    return {"eager": server(module.forward),
+            "compiled": server(module.jax.jit(module.forward))}
 
 
 def torch_servers(module, state, args):
@@ -41,16 +40,15 @@ def torch_servers(module, state, args):
 
 def latency(subjects):
     """Seconds of a request, by rung and batch size."""
-    one, = subjects
-    module, args, _ = one
+    (module, args, _), = subjects
     sets = read_sets(args)
-    state, *epoch = ready(one, sets)
+    state, *epoch = ready(subjects[0], sets)
     program = module.build(args, state, *epoch, {})
     state, metrics = module.train_epoch(program, args, state, *epoch)
     module.fence((state, metrics))
     images = sets["test"][0]
-    servers = (jax_servers if hasattr(module, "jax") else torch_servers)(
-        module, state, args)
+    make = jax_servers if hasattr(module, "jax") else torch_servers
+    servers = make(module, state, args)
     found = {}
     for size in (size for size in SIZES if size <= len(images)):
         # Copies: a server gets its images from elsewhere, not from a cache
@@ -59,18 +57,15 @@ def latency(subjects):
             0, min(len(images) - size, 8 * size) + 1, size)]
         logits = {}
         for rung, answer in servers.items():
-            logits[rung] = [answer(batch) for batch in batches][0]
-            for number in range(WARM):
-                answer(batches[number % len(batches)])
-            seconds = []
-            for number in range(REQUESTS):
-                batch = batches[number % len(batches)]
+            logits[rung] = answer(batches[0])
+            seconds, requests = [], itertools.cycle(batches)
+            for batch in itertools.islice(requests, WARM + REQUESTS):
                 start = clock()
                 answer(batch)
                 seconds.append(clock() - start)
-            for name, part in (("p50", 50), ("p95", 95), ("p99", 99)):
-                found[f"{rung} {size} {name}"] = (
-                    float(np.percentile(seconds, part)), "s", REQUESTS,
+            for part in (50, 95, 99):
+                found[f"{rung} {size} p{part}"] = (
+                    float(np.percentile(seconds[WARM:], part)), "s", REQUESTS,
                     "NumPy in, NumPy out, one request at a time")
         if not np.allclose(*logits.values(), rtol=1e-3, atol=1e-3):
             raise ValueError(f"eager and compiled disagree at batch {size}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.kit import files
 from bench.measure.registry import ANYONE, MEASURES
-from bench.run import lesson, plan
+from bench.run import plan
 from bench.run.plan import SCRIPTS, Variant
 
 CHILD = Path(__file__).with_name("child.py")
@@ -57,8 +57,8 @@ class Measurements:
         identity = files.digest([
             self._settings(variant), grid.cpus,
             [grid.code(name) for name in self._scripts(probe)],
-            *(path.read_text("utf-8") for path in (
-                Path(lesson.__file__), *sorted(CHILD.parent.glob("*.py"))))])
+            *(path.read_text("utf-8")
+              for path in sorted(CHILD.parent.glob("*.py")))])
         return self.folder / ("_".join(filter(None, (
             probe.kind, *variant, f"b{probe.batch_size}", f"s{probe.seed}",
             f"r{probe.repeat}", identity))) + ".json")
@@ -72,14 +72,12 @@ class Measurements:
         """Whose frameworks it needs: of a floor, all that are here."""
         if probe.variant is not ANYONE:
             return [probe.variant.contender]
-        return [name for name in SCRIPTS if any(
-            variant.contender == name and not self.grid.lacking.get(variant)
-            for variant in self.variants)]
+        return self.grid.here(self.variants)
 
     def done(self, probe):
         """Whether it is known already; then it counts."""
         found = files.read_json(self.path(probe))
-        if not valid(found) or found["kind"] != probe.kind:
+        if not valid(found) or not found.items() >= about(probe).items():
             return False
         self.found[probe] = found
         return True
@@ -88,28 +86,20 @@ class Measurements:
         """Measure, as part of block `number` -> None or why it could not."""
         grid, variant = self.grid, probe.variant
         files.make_folder(self.folder)
-        temporary = grid.temporary()
-        flags = plan.flags({
-            **self._settings(variant), "data_dir": grid.data_dir,
-            "rung": variant.rung, "feed": variant.feed,
-            "batch_size": probe.batch_size or None, "seed": probe.seed})
-        scripts = ",".join(
-            str(variant._replace(contender=name).script(grid.scripts))
-            for name in self._scripts(probe))
-        status, ending, _ = grid.launch(
-            CHILD, [MEASURES[probe.kind].function, str(temporary), scripts,
-                    *flags])
-        found = files.read_json(temporary)
-        temporary.unlink(missing_ok=True)
-        found.update(schema=files.SCHEMA, kind=probe.kind, block=number,
-                     contender=variant.contender, rung=variant.rung,
-                     feed=variant.feed, batch_size=probe.batch_size)
-        if status == "ok" and valid(found):
-            files.write_atomic(self.path(probe), files.dumps(found))
-            self.found[probe] = found
-            return None
-        self.reasons[probe] = (ending["tail"] or [status])[-1]
-        return self.reasons[probe]
+        scripts = [variant._replace(contender=name).script(grid.scripts)
+                   for name in self._scripts(probe)]
+        found, reason = measure(
+            grid, MEASURES[probe.kind].function, scripts, {
+                **self._settings(variant), "data_dir": grid.data_dir,
+                "rung": variant.rung, "feed": variant.feed,
+                "batch_size": probe.batch_size or None, "seed": probe.seed})
+        found.update(about(probe), block=number)
+        if not valid(found):
+            self.reasons[probe] = reason
+            return reason
+        files.write_atomic(self.path(probe), files.dumps(found))
+        self.found[probe] = found
+        return None
 
     def missing(self):
         """{kind that was asked for: why some of it is missing, or None}"""
@@ -121,6 +111,23 @@ class Measurements:
         another when it was measured."""
         return [{**self.found[probe], "block": number}
                 for probe, number in numbers.items() if probe in self.found]
+
+
+def about(probe):
+    """What a record says beside what was measured."""
+    return {"schema": files.SCHEMA, "kind": probe.kind,
+            **probe.variant._asdict(), "batch_size": probe.batch_size}
+
+
+def measure(grid, function, scripts, settings):
+    """Have a child call a function -> (what it has written, empty if it
+    failed; its last words)."""
+    with files.temporary(grid.out) as path:
+        status, ending, _ = grid.launch(CHILD, [
+            function, str(path), ",".join(map(str, scripts)),
+            *plan.flags(settings)])
+        found = files.read_json(path) if status == "ok" else {}
+    return found, (ending["tail"] or [status])[-1]
 
 
 def valid(found):
@@ -147,17 +154,11 @@ def peak_flops(grid, variants):
     found = files.read_json(path)
     if found.get("key") != key or not valid({**found, "kind": "floor"}):
         # A framework knows the accelerator; NumPy would measure the host.
-        here = {v.contender for v in variants if not grid.lacking.get(v)}
-        scripts = [str(SCRIPTS[name]) for name in SCRIPTS if name in here]
-        temporary = grid.temporary()
-        status, *_ = grid.launch(CHILD, [
-            "bench.measure.peak:peak", str(temporary), *(scripts[:1] or [""]),
-            f"--device={grid.settings['device']}",
-            f"--precision={grid.settings['precision']}"])
-        found = files.read_json(temporary)
-        temporary.unlink(missing_ok=True)
+        scripts = [SCRIPTS[name] for name in grid.here(variants)]
+        found, _ = measure(grid, "bench.measure.peak:peak", scripts[:1], {
+            name: grid.settings[name] for name in ("device", "precision")})
         found.update(key=key, schema=files.SCHEMA)
-        if status != "ok" or not valid({**found, "kind": "floor"}):
+        if not valid({**found, "kind": "floor"}):
             return None
         files.write_atomic(path, files.dumps(found))
     return {"flops": found["measurements"]["flops"]["value"],

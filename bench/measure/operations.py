@@ -8,6 +8,8 @@ Inductor generated for the compiled one.
 
 import re
 
+import numpy as np
+
 from bench.measure.subject import read_sets, ready
 
 # Instructions of an HLO program that compute nothing.
@@ -19,10 +21,11 @@ def count_primitives(jaxpr):
     """Equations of a jaxpr, those of inner functions in place of the call."""
     total = 0
     for equation in jaxpr.eqns:
-        inner = [value for value in equation.params.values()
-                 if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
-        total += sum(count_primitives(getattr(value, "jaxpr", value))
-                     for value in inner) if inner else 1
+        values = [getattr(value, "jaxpr", value)
+                  for value in equation.params.values()]
+        inner = [count_primitives(value) for value in values
+                 if hasattr(value, "eqns")]
+        total += sum(inner) if inner else 1
     return total
 
 
@@ -45,32 +48,26 @@ def count_program(text):
                 current.append((found[1], line))
 
     def walk(name):
-        run = fused = products = 0
+        total = np.zeros(3, int)
         for opcode, line in bodies.get(name, []):
             inner = dict(re.findall(r"(body|to_apply|calls)=%?([\w.-]+)",
                                     line))
-            if opcode == "while":
-                parts = walk(inner["body"])
-            elif opcode == "call":
-                parts = walk(inner["to_apply"])
+            if opcode in ("while", "call"):
+                total += walk(inner.get("body") or inner["to_apply"])
             elif opcode == "fusion":
-                inside = walk(inner["calls"])
-                parts = 1, int(inside[0] > 1), inside[2]
+                run, _, products = walk(inner["calls"])
+                total += 1, run > 1, products
             else:
-                product = opcode == "dot" or (
-                    opcode == "custom-call"
-                    and re.search("gemm|matmul|dot", line, re.I) is not None)
-                parts = int(opcode not in NOTHING), 0, int(product)
-            run, fused, products = (a + b for a, b in zip(
-                (run, fused, products), parts))
-        return run, fused, products
-    return dict(zip(("run", "fused", "products"), walk(entry)))
+                product = opcode == "dot" or opcode == "custom-call" and (
+                    re.search("gemm|matmul|dot", line, re.I))
+                total += opcode not in NOTHING, 0, bool(product)
+        return total
+    return dict(zip(("run", "fused", "products"), walk(entry).tolist()))
 
 
 def jax_counts(module, args, arguments):
     """Counts of the rung that args.rung asks for."""
-    program = module.build(args, *arguments, {})
-    counts = {}
+    program, counts = module.build(args, *arguments, {}), {}
     if args.rung != "eager":
         counts = count_program(program.as_text())
     args.rung = "eager"  # the step alone, as it is written

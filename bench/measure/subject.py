@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 import data
+from bench.kit import program
 
 
 class Subject(NamedTuple):
@@ -16,12 +17,10 @@ class Subject(NamedTuple):
 
 
 def read_sets(args):
-    """-> {"train", "val", "test": (images, labels)} in NumPy, in the type
+    """-> {"train", "val", "test": [images, labels]} in NumPy, in the type
     that the flags ask for."""
-    sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
-    sets["train"] = tuple(a[:args.examples] for a in sets["train"])
-    return {part: tuple(a.astype(args.dtype, copy=False) for a in arrays)
-            for part, arrays in sets.items()}
+    return {part: [a.astype(args.dtype, copy=False) for a in arrays]
+            for part, arrays in program.read_sets(args).items()}
 
 
 def ready(subject, sets):

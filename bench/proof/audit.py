@@ -18,9 +18,13 @@ def _of(*path):
     return get
 
 
-def _sizes(r):
-    sizes = r["dataset"]["sizes"]
-    return " / ".join(str(sizes.get(part)) for part in ("train", "val", "test"))
+def _device(r):
+    return "{device_kind}: {device_name}".format(**r["environment"])
+
+
+def _split(r):
+    sizes = "{train} / {val} / {test}".format(**r["dataset"]["sizes"])
+    return f"{r['dataset'].get('split')} ({sizes})"
 
 
 def _size(r):
@@ -37,26 +41,23 @@ def _none(r):
 
 def _compiles(r):
     """All but PyTorch's eager rung have something to find in a cache."""
-    return (r["framework"] != "torch"
-            or RUNGS[r["config"]["rung"]].ahead)
+    return r["framework"] != "torch" or RUNGS[r["config"]["rung"]].ahead
 
 
 # (rule, what must be equal, between the runs that agree in this, what `vary`
 # in a recipe calls it)
 SAME = (
-    ("device", lambda r: f"{r['environment']['device_kind']}: "
-                         f"{r['environment']['device_name']}", _none, None),
+    ("device", _device, _none, None),
     ("processor", _of("environment", "cpu_model"), _none, None),
     ("precision", _of("config", "precision"), _none, None),
     ("data", _of("dataset", "sha256"), _none, None),
-    ("split", lambda r: f"{r['dataset'].get('split')} ({_sizes(r)})", _none,
-     None),
+    ("split", _split, _none, None),
     ("parameters", _of("parameters"), _none, None),
     ("optimizer", _of("config", "optimizer"), _none, "optimizer"),
     ("learning rate", _of("config", "lr"), _none, "lr"),
     ("schedule", _of("config", "schedule"), _none, None),
     ("threads", _of("environment", "threads"), _none, None),
-    ("cores", lambda r: str(r.get("affinity")), _none, None),
+    ("cores", _of("affinity"), _none, None),
     ("compile cache", _of("cache"), _compiles, "cache"),
     ("steps per epoch", _of("steps_per_epoch"), _size, None),
     ("samples per epoch", _of("samples_per_epoch"), _size, None),

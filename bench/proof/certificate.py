@@ -11,40 +11,29 @@ over the first 100 steps of SGD only, because rounding grows with every step
 and Adam divides by it.
 """
 
-from pathlib import Path
+from itertools import product
 
 from bench.kit import files
-from bench.proof.judging import (
-    FOUND,
-    SHORT,
-    bound,
-    compare_losses,
-    judge,
-    proved,
-)
+from bench.proof import judging
+from bench.proof.judging import SHORT
 from bench.proof.traces import CHILD, KEY, SEED, key, make, variant_of
-from bench.run import lesson
 from bench.run.plan import Variant
-
-PRECISIONS = ("fp64", "fp32")
 
 
 def required(optimizers, batch_sizes, n):
     """[{KEY…, epochs, steps}]: what a comparison has to prove, with `n`
     training images; optimizers: {variant: {optimizer: learning rate}}."""
     rows = []
-    for precision in PRECISIONS:
-        for variant, chosen in optimizers.items():
-            if precision == "fp32":
-                chosen = {"sgd": chosen.get("sgd", 0.1)}
-            for optimizer, lr in chosen.items():
-                for batch_size in batch_sizes:
-                    # An epoch, or more of them to make 100 steps; of a tiny
-                    # set not many, or its loss vanishes below rounding.
-                    epochs = min(3, -(-SHORT // (n // batch_size)))
-                    rows.append(dict(zip(KEY, (
-                        *variant, optimizer, lr, precision, batch_size)),
-                        epochs=epochs, steps=epochs * (n // batch_size)))
+    for precision, (variant, chosen), batch_size in product(
+            ("fp64", "fp32"), optimizers.items(), batch_sizes):
+        if precision == "fp32":
+            chosen = {"sgd": chosen.get("sgd", 0.1)}
+        # An epoch, or more of them to make 100 steps; of a tiny set not many,
+        # or its loss vanishes below rounding.
+        epochs = min(3, -(-SHORT // (n // batch_size)))
+        rows += [dict(zip(KEY, (*variant, *rate, precision, batch_size)),
+                      epochs=epochs, steps=epochs * (n // batch_size))
+                 for rate in chosen.items()]
     return rows
 
 
@@ -53,17 +42,16 @@ def for_comparison(grid, variants, batch_sizes, vary):
     comparison must prove with the settings that they have in it."""
     if len(variants) == 1:
         return None, None
-    optimizers = {}
-    for variant in variants:
-        chosen = grid.chosen(variant.contender)
-        optimizers[variant] = {chosen["optimizer"]: chosen["lr"]}
-    different = {" ".join(f"{name} {lr:g}" for name, lr in chosen.items()):
-                 variant for variant, chosen in optimizers.items()}
+    chosen = {v: grid.chosen(v.contender) for v in variants}
+    different = {f"{own['optimizer']} {own['lr']:g}": variant
+                 for variant, own in chosen.items()}
     if len(different) > 1 and not {"optimizer", "lr"} & set(vary):
         return None, "parity NOT PROVED: " + " but ".join(
             f"{variant.contender} trains with {value}"
             for value, variant in different.items())
-    return obtain(grid, required(optimizers, batch_sizes, grid.size())), None
+    return obtain(grid, required(
+        {variant: {own["optimizer"]: own["lr"]}
+         for variant, own in chosen.items()}, batch_sizes, grid.size())), None
 
 
 # ------------------------------------------------------------------ making
@@ -77,8 +65,8 @@ def obtain(grid, rows):
             {row["contender"] for row in rows})},
         [grid.settings[name] for name in ("dataset", "split", "examples",
                                           "hidden", "device")],
-        *(path.read_text("utf-8") for path in (
-            *sorted(CHILD.parent.glob("*.py")), Path(lesson.__file__))),
+        *(path.read_text("utf-8")
+          for path in sorted(CHILD.parent.glob("*.py"))),
         grid.weights[SEED][1]])
     old = load(path)
     if old and old["identity"] == identity and {key(row) for row in rows} <= {
@@ -87,7 +75,7 @@ def obtain(grid, rows):
     print(f"parity certificate: {len(rows)} runs to compare", flush=True)
     found = make(grid, rows)
     certificate = {"schema": files.SCHEMA, "identity": identity,
-                   "rows": [judge(row, rows, found) for row in rows]}
+                   "rows": [judging.judge(row, rows, found) for row in rows]}
     files.write_atomic(path, files.dumps(certificate))
     return certificate
 
@@ -99,15 +87,17 @@ def load(path):
     try:
         rows = found["rows"]
         for row in rows:
+            hash(key(row))  # what it is about is there
             if "reason" not in row:
-                first = next(other for other in rows if key(other)[3:] == key(
-                    row)[3:] and str(variant_of(other)) == row[
-                        "reference"])
-                compare_losses(row, row["losses"], first["losses"])
-            row["proved"] = proved(row)
+                first = next(
+                    other for other in rows if key(other)[3:] == key(row)[3:]
+                    and str(variant_of(other)) == row["reference"])
+                judging.compare_losses(row, row["losses"], first["losses"])
+            row["proved"] = judging.doubt(row) is None
         return found if (found["schema"] == files.SCHEMA
                          and found["identity"]) else None
-    except (KeyError, TypeError, ValueError, StopIteration):
+    except (LookupError, TypeError, ValueError, ArithmeticError,
+            StopIteration):
         return None
 
 
@@ -118,9 +108,9 @@ def verdict(certificate, records, refused=None):
     must have a float64 trace, and every trace of it must be proved."""
     if refused:
         return False, refused, None
-    wanted = {(r["contender"], r["config"]["rung"], r["config"]["feed"],
-               r["config"]["batch_size"])
-              for r in records if r["status"] == "ok"}
+    done = [r for r in records if r["status"] == "ok"]
+    wanted = {(r["contender"], *map(r["config"].get, (
+        "rung", "feed", "batch_size"))) for r in done}
     if certificate is None:
         return True, "parity: one variant, nothing to compare it with", None
     rows = [row for row in certificate["rows"]
@@ -128,19 +118,18 @@ def verdict(certificate, records, refused=None):
     missing = wanted - {(*key(row)[:3], row["batch_size"]) for row in rows
                         if row["precision"] == "fp64"}
     if missing:
-        name, rung, feed, batch_size = sorted(missing)[0]
+        *variant, batch_size = min(missing)
         return False, (f"parity NOT PROVED: no float64 trace of "
-                       f"{Variant(name, rung, feed)}, batch {batch_size}"
-                       ), certificate
+                       f"{Variant(*variant)}, batch {batch_size}"), certificate
     return all(row["proved"] for row in rows), line(rows), certificate
 
 
 def line(rows):
     """One line about rows of a certificate."""
     bad = [row for row in rows if not row["proved"]]
-    if bad:
-        bad.sort(key=lambda row: "reason" in row)  # numbers before absences
-        return "parity NOT PROVED: " + explain(bad[0])
+    if bad:  # numbers before absences
+        first = min(bad, key=lambda row: "reason" in row)
+        return "parity NOT PROVED: " + explain(first)
     precise = [row for row in rows if row["precision"] == "fp64"
                and str(variant_of(row)) != row["reference"]]
     if not precise:
@@ -158,16 +147,6 @@ def line(rows):
 
 def explain(row):
     """One line on why a row is not proved."""
-    where = (f"{row['contender']} {row['rung']}"
-             f"{' (host feed)' if row['feed'] == 'host' else ''}, "
-             f"{row['optimizer']}, {row['precision']}, batch "
-             f"{row['batch_size']}")
-    if "reason" in row:
-        return f"{where}: not compared: {row['reason']}"
-    if len(row["losses"]) < row["steps"]:
-        return f"{where}: a loss is not finite"
-    for name in FOUND:
-        if row[name] is not None and not row[name] <= bound(row, name):
-            return (f"{where}: {name} differs by {row[name]:.1e} from "
-                    f"{row['reference']}, allowed {bound(row, name):.0e}")
-    return f"{where}: proved"
+    where = (f"{variant_of(row)}, {row['optimizer']}, {row['precision']}, "
+             f"batch {row['batch_size']}")
+    return f"{where}: {judging.doubt(row) or 'proved'}"

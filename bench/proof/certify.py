@@ -19,13 +19,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from queue import Queue
 
 import numpy as np
 
 import data
-from bench.kit import cli
-from bench.kit.weights import read_weights
+from bench.kit import cli, program
 from bench.run import environment, launch, lesson
 
 HERE = Path(__file__).resolve()
@@ -41,13 +39,10 @@ def logits_and_gradients(script, flags, batch_sizes, out):
         raise RuntimeError("train_epoch calls evaluate: inside the clock")
     args = module.parse_flags(flags)
     module.setup(args)
-    images, labels = (array[:args.examples] for array in data.split(
-        *data.load(args.dataset, args.data_dir), args.split)["train"])
-    weights = [(w.astype(args.dtype), b.astype(args.dtype)) for w, b in
-               read_weights(args.init, [images.shape[1], *args.hidden,
-                                        labels.shape[1]])]
+    images, labels = program.read_sets(args)["train"]
+    weights = module.load_weights(args, {"train": (images, labels)}, {})
     found = {}
-    for size in batch_sizes:
+    for size in set(batch_sizes):
         idx = data.batch_order(len(images), size, args.seed, 0)[0]
         x, y = (a[idx].astype(args.dtype) for a in (images, labels))
         logits, grads = lesson.gradients(module, args, weights, x, y)
@@ -59,14 +54,14 @@ def logits_and_gradients(script, flags, batch_sizes, out):
 def names_used(module, *functions):
     """Names that functions of a module, or those they call, look up; build
     among them, which says what train_epoch will call."""
-    seen, todo = set(), list(functions)
+    seen, todo = set(), [getattr(module, name, None) for name in functions]
     while todo:
-        code = getattr(getattr(module, todo.pop(), None), "__code__", None)
-        codes = [code] if code else []
-        while codes:
-            code = codes.pop()
-            codes += [c for c in code.co_consts if hasattr(c, "co_names")]
-            todo += [name for name in code.co_names if name not in seen]
+        found = todo.pop()
+        code = getattr(found, "__code__", found)  # a function's, or code
+        if hasattr(code, "co_names"):
+            todo += [getattr(module, name, None)
+                     for name in set(code.co_names) - seen]
+            todo += code.co_consts
             seen.update(code.co_names)
     return seen
 
@@ -81,10 +76,16 @@ def halves():
             for part in (cpus[:middle], cpus[middle:])]
 
 
-def run(job, places):
-    """One job in a process of its own, on the cores of one of the places; a
-    reason in OUT.txt if it fails."""
-    out, place = job["out"], places.get()
+def work(jobs, place):
+    """Take one job after the other, until none is left."""
+    for job in jobs:
+        run(job, place)
+
+
+def run(job, place):
+    """One job in a process of its own, on the cores `place`; a reason in
+    OUT.txt if it fails."""
+    out = job["out"]
     if "functions" in job:
         Path(out + ".job").write_text(json.dumps(job), "utf-8")
         command = [HERE, "functions", out + ".job"]
@@ -96,7 +97,6 @@ def run(job, places):
         text=True, errors="replace",
         # JAX takes most of a GPU's memory unless told; two processes run.
         env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
-    places.put(place)
     if done.returncode:
         last = (cli.told(done.stderr.strip().splitlines()) or [
             f"exit {done.returncode}"])[-1]
@@ -113,12 +113,9 @@ def main():
             logits_and_gradients(job["functions"], job["flags"],
                                  job["batch_sizes"], job["out"])
         return cli.OK
-    places = Queue()
-    for place in halves():
-        places.put(place)
+    jobs = iter(json.loads(Path(what).read_text("utf-8")))
     with ThreadPoolExecutor(2) as pool:  # nothing is timed here
-        list(pool.map(partial(run, places=places),
-                      json.loads(Path(what).read_text("utf-8"))))
+        list(pool.map(partial(work, jobs), halves()))
     return cli.OK
 
 

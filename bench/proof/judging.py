@@ -1,6 +1,6 @@
 """Is a trace that of the reference? Bounds, differences, a verdict per row."""
 
-import math
+import re
 
 import numpy as np
 
@@ -26,12 +26,17 @@ def bound(row, name):
     return 1e-2 if name == "loss" else 1e-5
 
 
+def finite(value):
+    """JSON has no infinity, and max() may lose a NaN."""
+    return float(value) if np.isfinite(value) else 1e300
+
+
 def worst(values, expected):
     """Largest difference, relative to the largest expected value."""
     if values.shape != expected.shape:
-        return math.inf
+        return 1e300
     gap = np.abs(values - expected).max()
-    return float(gap / np.abs(expected).max()) if gap else 0.0
+    return finite(gap / np.abs(expected).max()) if gap else 0.0
 
 
 def differences(losses, expected):
@@ -61,10 +66,7 @@ def judge(row, rows, traces):
     # As they are written and will be read again, so that the verdict stays.
     result["losses"], others = (a["loss"].tolist() for a in (trace, expected))
     compare_losses(result, result["losses"], others)
-    for name in FOUND:  # JSON has no infinity
-        if result[name] is not None and not np.isfinite(result[name]):
-            result[name] = 1e300
-    result["proved"] = proved(result)
+    result["proved"] = doubt(result) is None
     return result
 
 
@@ -80,43 +82,44 @@ def reference(row, traced):
 
 
 def largest(trace, expected, precise):
-    """{name of FOUND, but for losses: largest difference, or None}; not
-    precise: rounding decides over all that comes after the first step."""
-    def of(names, others, required=False):
+    """{name of FOUND, but for losses: largest difference, or None where there
+    is none of a kind}; not precise: rounding decides over all that comes
+    after the first step."""
+    def of(pattern, required=False):
+        names, others = ({name for name in found if re.fullmatch(pattern, name)}
+                         for found in (trace, expected))
         if not (names and others):
-            return math.inf if required else None
-        return math.inf if names != others else max(
+            return 1e300 if required else None
+        return 1e300 if names != others else max(
             worst(trace[name], expected[name]) for name in names)
 
-    def numbered(prefix, required=False):
-        return of(*({name for name in found if name.startswith(prefix)
-                     and name.removeprefix(prefix).isdigit()}
-                    for found in (trace, expected)), required)
-
-    def named(name):
-        return of(*(found.keys() & {name} for found in (trace, expected)))
-
-    return {"logits": named("logits"), "gradient": numbered("g"),
-            **{name: named(name) if precise else None
+    return {"logits": of("logits"), "gradient": of(r"g\d+"),
+            **{name: of(name) if precise else None
                for name in ("accuracy", "evaluation")},
-            "weights": numbered("w", True) if precise else None}
+            "weights": of(r"w\d+", required=True) if precise else None}
 
 
 def compare_losses(row, losses, expected):
     """Put the largest difference of the losses into the row."""
     gaps = differences(losses, expected)
     counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
-    largest, early = (float(np.max(part)) if len(part) else math.inf
-                      for part in (counted, gaps[:EARLY]))
-    row.update(loss=largest if math.isfinite(largest) else 1e300,
-               first_losses=early if math.isfinite(early) else 1e300,
+    row.update({name: finite(np.max(part, initial=0.0 if len(part) else np.inf))
+                for name, part in (("loss", counted),
+                                   ("first_losses", gaps[:EARLY]))},
                steps_bounded=len(counted))
 
 
-def proved(row):
-    """Is every number of the row within the bound of its precision?"""
+def doubt(row):
+    """Why a row is not proved; None if every number of it is within the bound
+    of its precision, over as many steps as it asks for, in the reference, too.
+    """
     if "reason" in row:
-        return False
-    return len(row["losses"]) == row["steps"] and all(
-        0 <= row[name] <= bound(row, name)
-        for name in FOUND if row[name] is not None)
+        return f"not compared: {row['reason']}"
+    steps = row["steps"]
+    asked = steps if row["precision"] == "fp64" else min(SHORT, steps)
+    if (len(row["losses"]), row["steps_bounded"]) != (steps, asked):
+        return f"not each of {steps} steps has a loss in both"
+    for name in FOUND:
+        if row[name] is not None and not 0 <= row[name] <= bound(row, name):
+            return (f"{name} differs by {row[name]:.1e} from "
+                    f"{row['reference']}, allowed {bound(row, name):.0e}")

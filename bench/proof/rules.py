@@ -4,9 +4,9 @@ A wrong clock, an epoch of one step or a recompilation is found by arithmetic.
 """
 
 import math
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
-
-import numpy as np
 
 from bench.kit import network
 from bench.kit.rungs import RUNGS
@@ -30,19 +30,16 @@ def who(r):
 
 def name(r):
     c = r["config"]
-    return (f"{who(r)} {c['rung']}, batch "
-            f"{c['batch_size']}, seed {c['seed']}")
+    return f"{who(r)} {c['rung']}, batch {c['batch_size']}, seed {c['seed']}"
 
 
 def _steps(r, _):
     size, batch = r["dataset"]["sizes"]["train"], r["config"]["batch_size"]
-    if r["steps_per_epoch"] != size // batch:
-        return (f"{r['steps_per_epoch']} steps an epoch, but {size} images at "
-                f"batch {batch} make {size // batch}")
-    if r["samples_per_epoch"] != r["steps_per_epoch"] * batch:
-        return (f"{r['samples_per_epoch']} samples an epoch, but "
-                f"{r['steps_per_epoch']} steps of {batch} are "
-                f"{r['steps_per_epoch'] * batch}")
+    stated = r["steps_per_epoch"], r["samples_per_epoch"]
+    right = size // batch, size - size % batch
+    if stated != right:
+        return (f"an epoch of {stated} steps and samples, but {size} images at "
+                f"batch {batch} make {right}")
 
 
 def _parameters(r, _):
@@ -52,23 +49,20 @@ def _parameters(r, _):
 
 
 def _flops(r, peak):
-    implied = (network.of(r["config"]).operations
-               * r["samples_per_epoch"] / min(r["timing"]["epoch_s"]))
-    if implied > FLOPS_MARGIN * peak["flops"]:
-        return (f"an epoch of {min(r['timing']['epoch_s']):.3g} s implies "
-                f"{implied / 1e9:.0f} GFLOP/s, but this machine does "
+    fastest = min(r["timing"]["epoch_s"])
+    work = network.of(r["config"]).operations * r["samples_per_epoch"]
+    if work / fastest > FLOPS_MARGIN * peak["flops"]:
+        return (f"an epoch of {fastest:.3g} s implies "
+                f"{work / fastest / 1e9:.0f} GFLOP/s, but this machine does "
                 f"{peak['flops'] / 1e9:.0f}")
 
 
 def _fence(r, _):
-    seconds, reads = r["timing"]["epoch_s"], r["timing"].get("read_s") or []
-    if len(reads) != len(seconds):
-        return "it is not stated how long reading the losses took"
     # Losses that lie in an array each are read one by one; an epoch of a GPU
     # may take no more than a few milliseconds.
     each = 0 if RUNGS[r["config"]["rung"]].whole else 1e-4
     least = 0.005 if r["environment"]["device_kind"] == "cpu" else 0.001
-    for second, read in zip(seconds, reads):
+    for second, read in zip(r["timing"]["epoch_s"], r["timing"]["read_s"]):
         if read > least + each * r["steps_per_epoch"] + 0.3 * second:
             return (f"reading the losses of an epoch of {second:.3g} s took "
                     f"another {read:.3g} s: the clock stopped too early")
@@ -77,15 +71,14 @@ def _fence(r, _):
 def _sums(r, _):
     timing, final = r["timing"], r["final"]["test_accuracy"]
     seconds, ahead = timing["epoch_s"], timing.get("compile_s")
-    steady = float(np.median(seconds[1:])) if seconds[1:] else None
+    steady = median(seconds[1:]) if seconds[1:] else None
     for name, value, wanted in (
             ("steady_epoch_s", timing["steady_epoch_s"], steady),
             ("first_epoch_s", timing["first_epoch_s"],
              (ahead or 0.0) + seconds[0]),
             ("test_accuracy", final, r["epochs"][-1]["test_accuracy"])):
-        if (value is None) != (wanted is None) or (
-                value is not None and not math.isclose(
-                    value, wanted, rel_tol=1e-6)):
+        if value != wanted and (None in (value, wanted) or not math.isclose(
+                value, wanted, rel_tol=1e-6)):
             return f"{name} is {value}, but the epochs say {wanted}"
     if (ahead is None) == RUNGS[r["config"]["rung"]].ahead:
         return f"compile_s is {ahead} for the rung {r['config']['rung']}"
@@ -94,41 +87,33 @@ def _sums(r, _):
 def _clock(r, _):
     timing, end = r["timing"], 0.0
     for entry, seconds in zip(r["epochs"], timing["epoch_s"]):
-        if not (entry["start_s"] >= end - 1e-6
-                and entry["end_s"] > entry["start_s"]):
+        lasted = entry["end_s"] - entry["start_s"]
+        if entry["start_s"] < end - 1e-6 or lasted <= 0:
             return f"epoch {entry['epoch']} begins before another has ended"
-        if abs(entry["end_s"] - entry["start_s"] - seconds) > 1e-3 + (
-                0.01 * seconds):
-            return (f"epoch {entry['epoch']} lasted "
-                    f"{entry['end_s'] - entry['start_s']:.3g} s by its ends "
-                    f"and {seconds:.3g} s by the clock")
+        if abs(lasted - seconds) > 1e-3 + 0.01 * seconds:
+            return (f"epoch {entry['epoch']} lasted {lasted:.3g} s by its "
+                    f"ends and {seconds:.3g} s by the clock")
         end = entry["end_s"]
 
 
 def _evaluation(r, _):
     timing = r["timing"]
-    parts = sum(timing["epoch_s"]) + sum(
-        timing.get(name) or 0 for name in ("import_s", "data_s", "compile_s",
-                                           "to_device_s", "evaluate_s"))
+    parts = sum(timing["epoch_s"]) + sum(timing.get(name) or 0 for name in (
+        "import_s", "data_s", "to_device_s", "compile_s", "evaluate_s"))
     if parts > timing["total_s"] * 1.001 + 0.01:
         return (f"the parts last {parts:.3g} s and the whole "
-                f"{timing['total_s']:.3g} s: something, such as evaluation, is "
-                "counted twice")
+                f"{timing['total_s']:.3g} s: evaluation is counted twice")
     if not timing.get("evaluate_s"):
         return "no time for evaluation is stated, so it was not outside"
 
 
 def _compilations(r, _):
-    counts = r.get("compilations") or []
-    if len(counts) != r["config"]["epochs"] + 1:
-        return (f"{len(counts)} counts, expected one before and one for each "
-                f"of {r['config']['epochs']} epochs")
+    counts = r["compilations"]
     known = r["framework"] in ("jax", "torch")  # others may need none
     if RUNGS[r["config"]["rung"]].ahead and (
             counts[1] or known and counts[0] != 1):
-        return (f"{counts[0]} compilations ahead of the first epoch and "
-                f"{counts[1]} in it, expected 1 and 0: what ran is not what "
-                "was compiled")
+        return (f"{counts[0]} compilations ahead and {counts[1]} in the first "
+                "epoch, not 1 and 0: what ran is not what was compiled")
     if any(counts[2:]):
         epoch = next(n for n, c in enumerate(counts[2:], 2) if c)
         return f"{counts[epoch]} recompilations in the steady epoch {epoch}"
@@ -166,31 +151,39 @@ WITHIN = (
 
 def within(done, peak):
     for rule, check, level, words in WITHIN:
-        if check is _flops and any(
-                peak is None or peak["device"] != r["environment"][
-                    "device_name"] for r in done):
+        if check is _flops and {(peak or {}).get("device")} != {
+                r["environment"]["device_name"] for r in done}:
             yield Verdict(rule, UNKNOWN, "the device's speed is not known")
             continue
-        found = [(r, reason) for r in done if (reason := check(r, peak))]
-        yield Verdict(rule, level, f"{name(found[0][0])}: {found[0][1]}" + (
-            f" (and {len(found) - 1} more)" if found[1:] else "")
-                      ) if found else Verdict(rule, FAIR, words)
+        found = [f"{name(r)}: {reason}" for r in done
+                 if (reason := check(r, peak))]
+        if found:
+            more = f" (and {len(found) - 1} more)" if found[1:] else ""
+            words = found[0] + more
+        yield Verdict(rule, level if found else FAIR, words)
     yield _cold(done)
     yield _neighbours(done)
+
+
+def grouped(records, key):
+    """Lists of the records that agree in key(record)."""
+    groups = {}
+    for r in records:
+        groups.setdefault(key(r), []).append(r)
+    return groups.values()
 
 
 def _neighbours(done):
     """Ratios are taken inside a block because its runs are minutes apart; a
     comparison that was stopped and resumed, or has grown, may break that."""
-    rule, blocks = "neighbours in time", {}
-    for r in done:
-        if r["timing"].get("started_unix_s") is not None:
-            blocks.setdefault(r.get("block"), []).append(r)
-    for members in blocks.values():
-        members.sort(key=lambda r: r["timing"]["started_unix_s"])
-        for first, second in zip(members, members[1:]):
-            gap = (second["timing"]["started_unix_s"] - first["timing"][
-                "started_unix_s"] - first["timing"]["total_s"])
+    def started(r):
+        return r["timing"].get("started_unix_s")
+
+    rule = "neighbours in time"
+    timed = [r for r in done if started(r) is not None]
+    for members in grouped(timed, lambda r: r.get("block")):
+        for first, second in pairwise(sorted(members, key=started)):
+            gap = started(second) - started(first) - first["timing"]["total_s"]
             if gap > APART:
                 return Verdict(rule, WARNING, (
                     f"{name(second)} began {gap / 60:.0f} minutes after the "
@@ -200,28 +193,26 @@ def _neighbours(done):
 
 def _cold(done):
     """A cache that was warm but called cold shows in the seconds."""
-    groups = {}
-    for r in done:
-        if r["timing"].get("compile_s"):
-            groups.setdefault((who(r), r["config"]["rung"],
-                               r["config"]["feed"],
-                               r["config"]["batch_size"]), []).append(r)
+    def seconds(r):
+        return r["timing"].get("compile_s")
+
+    def variant(r):
+        return who(r), *map(r["config"].get, ("rung", "feed", "batch_size"))
+
     rule = "cold means cold"
     verdict = Verdict(rule, FAIR, "compile seconds agree within a variant")
-    for members in groups.values():
-        seconds = [r["timing"]["compile_s"] for r in members]
-        middle = float(np.median(seconds))
-        r = members[int(np.argmin(seconds))]
+    for members in grouped(filter(seconds, done), variant):
+        middle = median(map(seconds, members))
+        least, most = min(members, key=seconds), max(members, key=seconds)
         if middle < 0.2:  # nothing worth caching
             continue
-        if r.get("cache") == "cold" and min(seconds) < middle / 3:
+        if least.get("cache") == "cold" and seconds(least) < middle / 3:
             return Verdict(rule, UNFAIR, (
-                f"{name(r)}: compiled in {min(seconds):.3g} s where others "
-                f"of this variant took {middle:.3g} s, and calls its cache "
-                "cold"))
-        if max(seconds) > 3 * middle:
-            r = members[int(np.argmax(seconds))]
+                f"{name(least)}: compiled in {seconds(least):.3g} s where "
+                f"others of this variant took {middle:.3g} s, and calls its "
+                "cache cold"))
+        if seconds(most) > 3 * middle:
             verdict = Verdict(rule, WARNING, (
-                f"{name(r)}: compiled in {max(seconds):.3g} s where most of "
-                f"this variant took {middle:.3g} s: was their cache cold?"))
+                f"{name(most)}: compiled in {seconds(most):.3g} s where most "
+                f"of this variant took {middle:.3g} s: was their cache cold?"))
     return verdict

@@ -2,13 +2,12 @@
 certify.py."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 
 from bench.kit import files
-from bench.run import launch, plan
+from bench.run import plan
 from bench.run.plan import Variant
 
 CHILD = Path(__file__).with_name("certify.py")
@@ -31,41 +30,35 @@ def variant_of(row):
 def make(grid, rows):
     """Run all rows -> {key: {name: array} or [is something lacking here?,
     the reason why there is none]}."""
-    traces, jobs, looks = {}, [], {}
-    for row in rows:  # found out when the initial weights were made
-        if reason := grid.lacking.get(variant_of(row)):
-            traces[key(row)] = [True, reason]
+    # Found out when the initial weights were made.
+    traces = {key(row): [True, reason] for row in rows
+              if (reason := grid.lacking.get(variant_of(row)))}
     rows = [row for row in rows if key(row) not in traces]
-    folder = grid.temporary()
-    files.make_folder(folder)
-    try:
+    with files.temporary(grid.out) as folder:
+        files.make_folder(folder)
+        jobs, looks = [], {}
         for n, row in enumerate(rows):
             script = str(variant_of(row).script(grid.scripts))
             jobs.append({"run": [script, *_flags(grid, row)],
                          "out": str(folder / str(n))})
-            looks.setdefault((script, row["precision"]), []).append(n)
-        for n, ((script, _), members) in enumerate(looks.items()):
-            flags = _flags(grid, {**rows[members[0]], "rung": None,
-                                  "feed": "device"})
-            jobs.append({
-                "functions": script, "flags": flags, "batch_sizes": sorted(
-                    {rows[m]["batch_size"] for m in members}),
-                "out": str(folder / f"f{n}")})
+            look = looks.setdefault((script, row["precision"]), {
+                "functions": script, "batch_sizes": [],
+                "flags": _flags(grid, {**row, "rung": None, "feed": "device"}),
+                "out": str(folder / f"f{len(looks)}")})
+            look["batch_sizes"].append(row["batch_size"])
         # The longest first: two processes run side by side.
-        jobs.sort(key=lambda job: "torch" not in str(job))
+        jobs = sorted([*jobs, *looks.values()],
+                      key=lambda job: "torch" not in str(job))
         asked = folder / "jobs.json"
         asked.write_text(json.dumps(jobs), "utf-8")
-        status, ending, _ = launch.run(
-            CHILD, [str(asked)], grid.cpus,
-            max(grid.timeout, TIMEOUT), grid.temporary)
+        status, ending, _ = grid.launch(CHILD, [str(asked)],
+                                        max(grid.timeout, TIMEOUT))
         lost = [False, " ".join([status, *ending["tail"][-1:]])]
-        seen = {m: _look(folder / f"f{n}", lost)
-                for n, members in enumerate(looks.values()) for m in members}
         for n, row in enumerate(rows):
-            traces[key(row)] = _read(folder / str(n), row, seen[n],
-                                     lost)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            look = looks[str(variant_of(row).script(grid.scripts)),
+                         row["precision"]]
+            traces[key(row)] = _read(folder / str(n), row, _look(
+                Path(look["out"]), lost), lost)
     return traces
 
 

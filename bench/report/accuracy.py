@@ -1,7 +1,5 @@
 """Sections on accuracy: how good a network is, and how soon."""
 
-import numpy as np
-
 from bench.analyse import costs, ratios, stats
 from bench.analyse.groups import scores_by_seed
 from bench.report.table import PERCENT, SHARE, Table, by_variant
@@ -13,12 +11,11 @@ TARGETS = (0.97, 0.98)
 def accuracies(found):
     """Section: test accuracy by variant, and the differences."""
     scores, gaps = [], []
-    for key, done in costs.finished(found.groups):
-        values = list(scores_by_seed(done).values())
-        mean, size = np.mean(values), done[0]["dataset"]["sizes"]["test"]
-        scores.append((key, len(values), (
-            mean, np.std(values, ddof=1) if values[1:] else None,
-            stats.wilson(mean, size))))
+    for key, done in found.groups.items():
+        values = [*scores_by_seed(done).values()]
+        mean, deviation = stats.spread(values)
+        scores.append((key, len(values), (mean, deviation, stats.wilson(
+            mean, done[0]["dataset"]["sizes"]["test"]))))
     for pair in ratios.accuracy_pairs(found.groups):
         if two := ratios.gap(found.groups, *pair):
             same = two.first[3] == two.second[3]
@@ -35,17 +32,17 @@ def accuracies(found):
 
 def time_to_accuracy(found):
     """Section: how long until the network is good enough."""
-    finished = list(costs.finished(found.groups))
     # Of a short comparison nothing would be said but "0 of 3".
-    targets = [target for target in TARGETS if any(
-        costs.reached(r, target) for _, done in finished for r in done)]
+    targets = [target for target in TARGETS
+               if any(costs.reached(r, target) for r in found.done)]
     waits = [(key, target, f"{there} of {len(done)}", training, since)
-             for key, done in finished for target in targets
+             for key, done in found.groups.items() for target in targets
              for there, training, since in [costs.waits(done, target)]]
     last = [(key, len(scores_by_seed(done)), done[0]["config"]["epochs"], *(
-        stats.mean(list(scores_by_seed(done, score).values())) for score in (
+        stats.mean([*scores_by_seed(done, score).values()]) for score in (
             lambda r: r["epochs"][-1]["val_accuracy"],
-            lambda r: r["final"]["test_accuracy"]))) for key, done in finished]
+            lambda r: r["final"]["test_accuracy"])))
+            for key, done in found.groups.items()]
     return [by_variant(["target", "runs that got there", "training, s",
                         "from process start, s"], waits, {"target": PERCENT}),
             by_variant(["seeds", "epochs", "validation accuracy",

@@ -7,16 +7,8 @@ few runs to say.
 
 from bench.analyse import ratios
 from bench.analyse.groups import key, steady
-from bench.report.words import (
-    FRAMEWORKS,
-    listed,
-    name,
-    percent,
-    plural,
-    three,
-    verdict,
-    with_span,
-)
+from bench.report import words
+from bench.report.words import listed, name, plural, three, verdict, with_span
 
 
 def answer(found):
@@ -39,16 +31,17 @@ def trouble(found):
         yield ("That the variants compute the same is not proved ("
                + found.proof[1].removeprefix("parity NOT PROVED: ") + "), so "
                "a difference in speed may be one in what is computed.")
-    states = {}
+    lost = {}
     for r in found.records:
         if r["status"] != "ok":
-            states.setdefault(r["status"], []).append(
+            lost.setdefault(r["status"], []).append(
                 f"{r['contender']} {r['config']['rung']}")
-    if states:
-        yield listed([f"{plural(len(variants), 'run')} of "
-                      f"{listed(sorted(set(variants)))} ended as {state}"
-                      for state, variants in sorted(states.items())]) + (
-            f"; {len(found.done)} of {len(found.records)} finished.")
+    if lost:
+        states = [f"{plural(len(variants), 'run')} of "
+                  f"{listed(sorted({*variants}))} ended as {state}"
+                  for state, variants in sorted(lost.items())]
+        yield (f"{listed(states)}; {len(found.done)} of "
+               f"{len(found.records)} finished.")
 
 
 def speed(found):
@@ -58,30 +51,32 @@ def speed(found):
         best = [key for one in found.pair
                 for key in found.ranked(size, one)[:1]]
         if two := ratios.alike_ratio(found, best):
-            kinds.setdefault(verdict(two, "answer", lambda key: FRAMEWORKS[
-                key[0]]), []).append(two)
+            said = verdict(two, "answer", lambda key: words.FRAMEWORKS[key[0]])
+            kinds.setdefault(said, []).append(two)
     if not kinds:
         return alone(found)
+    parts = [f"at batch {_sizes(compared)} {said}{_times(compared)}"
+             for said, compared in kinds.items()]
     counts = {two.count for compared in kinds.values() for two in compared
               if two.span}
-    parts = []
-    for words, compared in kinds.items():
-        sizes = [str(two.first[3]) for two in compared]
-        parts.append(
-            f"at batch {'sizes' if sizes[1:] else 'size'} {listed(sizes)} "
-            + words + (_times(compared) if compared[0].order else ""))
+    over = (", with 95 % intervals over " + f"{min(counts)} to " * (
+        len(counts) > 1) + plural(max(counts), "block")) if counts else ""
     return ("Steady epochs, the fastest rung of each framework in these runs: "
-            + listed(parts) + (
-                ", with 95 % intervals over "
-                + f"{min(counts)} to " * (len(counts) > 1)
-                + plural(max(counts), "block") if counts else "") + ".")
+            f"{listed(parts)}{over}.")
+
+
+def _sizes(compared):
+    sizes = [str(two.first[3]) for two in compared]
+    return f"size{'s' * (len(sizes) > 1)} {listed(sizes)}"
 
 
 def _times(compared):
     """' (jax step takes 0.7 (0.6 to 0.8) of the time of torch step)', always
-    the faster over the slower."""
+    the faster over the slower; nothing where none is."""
     texts = {}
     for two in compared:
+        if not two.order:
+            return ""
         value, span = two.value, two.span
         if two.verdict == ratios.SECOND:
             value, span = 1 / value, (1 / span[1], 1 / span[0])
@@ -97,8 +92,7 @@ def alone(found):
     parts = [f"{name(key(row))} {with_span(*steady(row))} s at batch size "
              f"{row['batch_size']}" for row in found.rows
              if row["steady_epoch_s"] is not None]
-    lead = ("The ratios stand in the table Ratios"
-            if ratios.pairs(found.groups) else
+    lead = ("The ratios stand in the table Ratios" if ratios.every(found) else
             "There is nothing to compare with")
     return (f"{lead}; a steady epoch takes {listed(parts[:6])}." if parts else
             "No run had a second epoch, so no steady epoch was timed.")
@@ -106,37 +100,35 @@ def alone(found):
 
 def waiting(found):
     """What must be waited for before the first step."""
-    compiles, eager = {}, set()
+    compiles, eager = {}, {}
     for row in found.rows:
-        who = f"{row['contender']} {row['rung']}"
-        if row["compile_s"]:
-            compiles.setdefault(who, []).append(row["compile_s"])
-        elif row["ok"]:
-            eager.add(who)
+        if row["ok"]:
+            kind = compiles if row["compile_s"] else eager
+            kind.setdefault(f"{row['contender']} {row['rung']}", []).append(
+                row["compile_s"])
     if not compiles:
         return None
-    parts = [" to ".join(dict.fromkeys(map(three, (min(values), max(values)))))
-             for values in compiles.values()]
+    parts = [f"{who} {' to '.join(dict.fromkeys(map(three, ends)))} s"
+             for who, values in compiles.items()
+             for ends in [(min(values), max(values))]]
     caches = {str(r.get("cache")) for r in found.done
               if r["timing"]["compile_s"]}
-    cache = ("caches of which some were filled before" if len(caches) > 1 else
-             "a cache that was filled before" if caches == {"warm"} else
+    cache = ("a cache that was filled before" if caches == {"warm"} else
              "an empty cache")
-    return ("Before its first step a run compiles: " + listed([
-        f"{who} {part} s" for who, part in zip(compiles, parts)])
-        + f" (medians, by batch size, with {cache})" + (
-            f"; {listed(sorted(eager))} "
-            f"{'compiles' if len(eager) == 1 else 'compile'} nothing ahead"
-            if eager else "") + ".")
+    if len(caches) > 1:
+        cache = "caches of which some were filled before"
+    nothing = (f"; {listed(sorted(eager))} compile{'s' * (len(eager) == 1)} "
+               "nothing ahead" if eager else "")
+    return (f"Before its first step a run compiles: {listed(parts)} (medians, "
+            f"by batch size, with {cache}){nothing}.")
 
 
 def accuracy(found):
     """How well the networks do, and whether the frameworks differ."""
-    scores = [r["final"]["test_accuracy"] for r in found.done]
-    text = ("Test accuracy is " + (
-        percent(scores[0]) if len(scores) == 1 else
-        f"{percent(min(scores))} to {percent(max(scores))} over "
-        f"{len(scores)} runs"))
+    scores = [100 * r["final"]["test_accuracy"] for r in found.done]
+    text = f"Test accuracy is {min(scores):.2f} %"
+    if len(scores) > 1:
+        text += f" to {max(scores):.2f} % over {len(scores)} runs"
     gaps = [two for first, second in ratios.accuracy_pairs(found.groups)
             if [first[0], second[0]] == found.pair and not found.unfair
             and ratios.alike(found.groups, first, second)
@@ -145,13 +137,13 @@ def accuracy(found):
         return text + "."
     higher = ["{} is higher than {} at batch size {}".format(
         *map(name, two.order), two.first[3]) for two in gaps if two.order]
-    return (text + "; between the frameworks the means differ by at most "
+    shown = "and no pair by more than the noise of the seeds"
+    if higher:
+        shown = (f"of {plural(len(gaps), 'pair')} {len(higher)} by more than "
+                 "the noise of the seeds (one in twenty is expected by "
+                 f"chance): {'; '.join(higher)}")
+    elif {two.verdict for two in gaps} == {ratios.FEW}:
+        shown = "with too few seeds to say more"
+    return (f"{text}; between the frameworks the means differ by at most "
             f"{100 * max(abs(two.value) for two in gaps):.2f} percentage "
-            "points" + (
-                ", with too few seeds to say more"
-                if {two.verdict for two in gaps} == {ratios.FEW} else
-                ", and no pair by more than the noise of the seeds"
-                if not higher else
-                f", of {plural(len(gaps), 'pair')} {len(higher)} by more than "
-                "the noise of the seeds (one in twenty is expected by "
-                "chance): " + "; ".join(higher)) + ".")
+            f"points, {shown}.")

@@ -1,29 +1,31 @@
 """A page in one file: no font, script or picture from elsewhere."""
 
+import sys
 from pathlib import Path
+from string import Template
+
+from bench.kit import cli, files
 
 TEMPLATES = Path(__file__).resolve().with_name("templates")
 
 
-def document(title, style, first, body, script):
-    """HTML of a page. style: name of its own stylesheet; first: (address,
-    text) of the link that skips what stands before the content."""
-    sheets = "".join((TEMPLATES / f"{name}.css").read_text("utf-8")
-                     for name in ("page", style))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-{sheets}</style>
-</head>
-<body>
-<a class="skip" href="{first[0]}">{first[1]}</a>
-{body}
-<script>{script}</script>
-</body>
-</html>
-"""
+def read(name):
+    """Text of a template."""
+    return (TEMPLATES / name).read_text("utf-8").strip("\n")
+
+
+def document(style, **parts):
+    """HTML of a page. style: name of its own template, stylesheet and script;
+    parts: {name in the template: HTML}."""
+    frame = {"sheets": read("page.css") + "\n" + read(f"{style}.css"),
+             "body": Template(read(f"{style}.html")).substitute(parts),
+             "script": read(f"{style}.js"), "title": parts["title"]}
+    return Template(read("frame.html")).substitute(frame) + "\n"
+
+
+def save(page, path):
+    """Write a page where the command line says or, else, at `path`."""
+    out = Path(*sys.argv[1:2] or [path])
+    files.write_atomic(out, page)
+    print(f"page     {out}")
+    return cli.OK

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.floor import fits, orders, shares
+from bench.analyse.floor import fits, of_size, orders, shares
 from bench.analyse.groups import together
 from bench.analyse.waterfall import AGAIN, LEVELS, ends
 from bench.report.table import PERCENT, Table, by_variant
@@ -29,17 +29,17 @@ def floor(found):
         return None
     floors = []
     for size in sorted({size for _, size in found.floors}):
-        rows = [row for (_, other), row in found.floors.items()
-                if other == size]
-        top, dispatch, memory = (np.median([row[part] for row in rows])
+        rows = [*of_size(found.floors, size).values()]
+        top, dispatch, memory = (stats.median(row[part] for row in rows)
                                  for part in ("floor", "dispatch", "memory"))
-        floors.append((size, len(rows), top, ", ".join(
-            f"{library} " + three(np.median(
-                [row["libraries"][library] for row in rows]))
-            for library in sorted(rows[0]["libraries"])), dispatch, memory))
-    heads = ["batch", "blocks", "floor, s", "products by each library, s",
-             "dispatch, s", "memory, s"]
-    blocks = [Table(heads, floors),
+        products = [f"{library} " + three(stats.median(
+            row["libraries"][library] for row in rows))
+            for library in sorted(rows[0]["libraries"])]
+        floors.append((size, len(rows), top, ", ".join(products), dispatch,
+                       memory))
+    blocks = [Table(["batch", "blocks", "floor, s",
+                     "products by each library, s", "dispatch, s",
+                     "memory, s"], floors),
               by_variant(["blocks", "times the products",
                           "share of the floor"], shares(found),
                          {"share of the floor": PERCENT})]
@@ -79,7 +79,7 @@ def where_time_goes(found):
             [f"{framework}, batch {size}", "µs a step", "share of eager"],
             [(bar_words(bar), micro(values), np.mean(values) / whole)
              for bar, values in bars], {"share of eager": PERCENT}),
-            _again(*(ends(found.groups, framework, floors, size, again)
+            _again(*(ends(found.groups, floors, framework, size, again)
                      for floors, again in ((found.floors, ""),
                                            (found.again, AGAIN))))]
     return blocks
@@ -94,7 +94,8 @@ def _again(first, second):
         return said + " were not run again."
     one, two = together(first, second)
     span = stats.ratio(one, two)[1] if one and min(*one, *two) > 0 else None
-    said += f", run again by themselves: {with_span(*micro(second.values()))}"
-    return said + (
-        ": too few blocks to say whether they differ." if span is None else
-        ": THEY DIFFER." if stats.decided(span) else ": no difference shown.")
+    verdict = "THEY DIFFER" if stats.decided(span) else "no difference shown"
+    if span is None:
+        verdict = "too few blocks to say whether they differ"
+    return (f"{said}, run again by themselves: "
+            f"{with_span(*micro(second.values()))}: {verdict}.")

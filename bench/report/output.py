@@ -11,6 +11,7 @@ aa.json          what two runs of one script differ by, after `make aa`
 """
 
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -54,8 +55,7 @@ def check_targets(out):
 
 def run_cells(r):
     """The columns that tell which run a row belongs to."""
-    seen = {**r, **r["config"], "device_name": r.get(
-        "environment", {}).get("device_name", "")}
+    seen = {"device_name": "", **r.get("environment", {}), **r, **r["config"]}
     return [seen[name] for name in RUN]
 
 
@@ -66,19 +66,19 @@ def epoch_rows(records):
             # JSON, so that a text that starts with = is no formula.
             why = json.dumps(clean(" | ".join(r["exit"]["tail"][-3:])))
             yield [*run_cells(r), *[None] * len(EPOCH), why]
-            continue
-        for entry, seconds in zip(r["epochs"], r["timing"]["epoch_s"]):
-            row = {**entry, **r["timing"], "epoch_s": seconds}
-            yield [*run_cells(r), *(row[column] for column in EPOCH), None]
+        else:
+            for entry, seconds in zip(r["epochs"], r["timing"]["epoch_s"]):
+                row = {**entry, **r["timing"], "epoch_s": seconds}
+                yield [*run_cells(r), *map(row.get, EPOCH), None]
 
 
 def step_rows(records):
     """A row per run and step."""
     for r in records:
         if r["status"] == "ok":
-            for step, (loss, accuracy) in enumerate(zip(
-                    r["steps"]["loss"], r["steps"]["accuracy"]), 1):
-                yield [*run_cells(r)[:7], step, loss, accuracy]
+            for step in zip(itertools.count(1), r["steps"]["loss"],
+                            r["steps"]["accuracy"]):
+                yield [*run_cells(r)[:7], *step]
 
 
 # ---------------------------------------------------------------- terminal
@@ -89,24 +89,22 @@ def line(job, found):
     if not isinstance(found, dict):
         return f"{job}: " + (f"not measured: {clean(found, 90)}" if found
                              else "measured")
-    text = f"{job.variant!s:14} batch {job.batch_size:<5} seed {job.seed:<3}"
-    if found["status"] == "ok":
-        steady = found["timing"]["steady_epoch_s"]
-        return text + (
-            f" test {found['final']['test_accuracy']:.2%}, first epoch "
-            f"{words.three(found['timing']['first_epoch_s'])} s"
-            + (f", then {words.three(steady)} s" if steady else ""))
-    tail = found["exit"]["tail"]
-    return text + (f" {found['status'].upper()}: "
-                   f"{clean(tail[-1] if tail else '', 90)}")
+    text = f"{job.variant!s:14} batch {job.batch_size:<5} seed {job.seed:<3} "
+    if found["status"] != "ok":
+        why = "".join(found["exit"]["tail"][-1:])
+        return f"{text}{found['status'].upper()}: {clean(why, 90)}"
+    first, steady = (words.three(found["timing"][name]) for name in (
+        "first_epoch_s", "steady_epoch_s"))
+    return (f"{text}test {found['final']['test_accuracy']:.2%}, first epoch "
+            f"{first} s" + (f", then {steady} s" if steady else ""))
 
 
 def printed(found, titles):
     """The head and some sections for a terminal."""
-    parts = [as_terminal(head(found).values())]
-    parts += [f"{title}\n{as_terminal(blocks)}"
-              for title, blocks in sections(found).items() if title in titles]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([as_terminal(head(found).values()), *(
+        f"{title}\n{as_terminal(blocks)}"
+        for title, blocks in sections(found).items() if title in titles)]
+        ) + "\n"
 
 
 # ------------------------------------------------------------- A/A control
@@ -136,23 +134,25 @@ def write(out, found, machine, pdf=False):
     out = Path(out)
     found.width = find_width(out, found, machine)
     parts, top = sections(found), head(found)
-    write_atomic(out / "results.csv", as_csv(
-        [*RUN, *EPOCH, "reason"], epoch_rows(found.records)))
-    write_atomic(out / "iterations.csv", as_csv(
-        [*RUN[:7], "step", "loss", "accuracy"], step_rows(found.records)))
-    write_atomic(out / "summary.csv", as_csv(
-        SUMMARY, [[row[c] for c in SUMMARY] for row in found.rows]))
-    write_atomic(out / "summary.md", "\n\n".join([
-        f"# {as_markdown(top.values())}", *(
-            f"## {title}\n\n{as_markdown(blocks)}"
-            for title, blocks in parts.items())]) + "\n")
-    write_atomic(out / "summary.tex", "\n".join(
-        f"% {title}\n{as_latex(block)}" for title, blocks in parts.items()
-        for block in blocks if isinstance(block, Table)))
-    write_atomic(out / "answer.json", json.dumps({
-        **top, "answer": parts["Answer"],
-        "fastest": sorted(ratios.fastest(found)),
-        "environment": words.environment(found.records)}, indent=1) + "\n")
+    for name, text in {
+            "results.csv": as_csv(
+                [*RUN, *EPOCH, "reason"], epoch_rows(found.records)),
+            "iterations.csv": as_csv([*RUN[:7], "step", "loss", "accuracy"],
+                                     step_rows(found.records)),
+            "summary.csv": as_csv(SUMMARY, map(dict.values, found.rows)),
+            "summary.md": as_markdown([f"# {as_markdown(top.values())}", *(
+                part for title, blocks in parts.items()
+                for part in (f"## {title}", *blocks))]) + "\n",
+            "summary.tex": "\n".join(
+                f"% {title}\n{as_latex(block)}"
+                for title, blocks in parts.items()
+                for block in blocks if isinstance(block, Table)),
+            "answer.json": json.dumps({
+                **top, "answer": parts["Answer"],
+                "fastest": sorted(ratios.fastest(found)),
+                "environment": words.environment(found.records)}, indent=1
+                ) + "\n"}.items():
+        write_atomic(out / name, text)
     # Drawing takes seconds; else these are of the same tables.
     drawn = _read(out / "figures" / STAMP) == _stamp(out) or draw_all(
         out, found)
@@ -185,7 +185,7 @@ def _stamp(out):
     and which figures are there."""
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
     for path in (*(out / name for name in TABLES), out / "certificate.json",
-                 *sorted(Path(__file__).with_name("figures").glob("*.py"))):
+                 *sorted(Path(__file__).with_name("figures").glob("*.*"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(
         path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"

@@ -9,11 +9,10 @@ import json
 import re
 from html import escape
 from pathlib import Path
-from string import Template
 
 from bench.proof import audit
 from bench.report import words
-from bench.report.document import TEMPLATES, document
+from bench.report.document import document
 from bench.report.figures.registry import FIGURES
 from bench.report.reasons import reasons
 from bench.report.render import as_html
@@ -27,15 +26,15 @@ DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
 
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
-    place, tables = words.where(found.records), {
-        **sections, "Glossary": [Table(["word", "what it means"], [
-            (word, " ".join(text.split()))
-            for word, text in words.TEXTS["glossary"].items()])]}
+    place = words.where(found.records)
+    tables = {**sections, "Glossary": [Table(["word", "what it means"], [
+        (word, " ".join(text.split()))
+        for word, text in words.TEXTS["glossary"].items()])]}
     answer, why = tables.pop("Answer"), reasons(found)
     title = escape(f"{words.called(found.records)} on {place.split(',')[0]}"
                    if found.done else "No run finished")
-    body = Template((TEMPLATES / "report.html").read_text("utf-8")).substitute(
-        title=title, place=escape(place), answer=as_html(answer),
+    return document(
+        "report", title=title, place=escape(place), answer=as_html(answer),
         versions=escape(words.versions(found.records)),
         seals=seal("Same computation", found.proof[0], found.proof[1])
         + seal("Same conditions", not found.unfair,
@@ -43,9 +42,9 @@ def page(out, found, sections):
         contents="".join(
             f'<a href="#{anchor(name)}">{escape(name)}</a>'
             for name in ("Figures", *tables, "Environment", "Data")),
-        reasons="".join(['<h2 id="why">Why they differ</h2><dl>', *(
+        reasons='<h2 id="why">Why they differ</h2><dl>' * bool(why) + "".join(
             f"<dt>{escape(claim)}</dt><dd>{escape(sentence)}</dd>"
-            for claim, sentence in why), "</dl>"] if why else ()),
+            for claim, sentence in why) + "</dl>" * bool(why),
         pictures="".join(pictures(Path(out, "figures"))),
         tables="".join(
             f'<details id="{anchor(name)}"{" open" * (name in OPEN)}>'
@@ -58,8 +57,6 @@ def page(out, found, sections):
             for key, values in words.environment(found.records).items()])]),
         data="".join(f'<li><a href="{name}">{name}</a></li>' for name in DATA
                      if Path(out, name).exists()))
-    return document(title, "report", ("#figures", "Skip to the figures"), body,
-                    (TEMPLATES / "report.js").read_text("utf-8"))
 
 
 def anchor(name):
@@ -80,12 +77,11 @@ def pictures(folder):
         if not path.exists():
             continue
         # Letters of one size in all of them: none is drawn larger than it is.
-        inches = float(re.search(r'width="([\d.]+)pt"', path.read_text(
-            "utf-8"))[1]) / 72
-        kind = "svg+xml"
-        if path.stat().st_size > MOST:
-            path, kind = path.with_suffix(".png"), "png"
-        content = base64.b64encode(path.read_bytes()).decode()
+        content, kind = path.read_bytes(), "svg+xml"
+        inches = float(re.search(rb'width="([\d.]+)pt"', content)[1]) / 72
+        if len(content) > MOST:
+            content, kind = path.with_suffix(".png").read_bytes(), "png"
+        content = base64.b64encode(content).decode()
         title, caption = escape(figure.title), escape(figure.caption)
         yield (f'<figure id="{anchor(stem)}"><img alt="{title}. {caption}" '
                f'style="max-width:{90 * inches:.0f}px" '

@@ -25,16 +25,16 @@ def content(found, figures):
     """What the template needs, as plain data."""
     r, rows = found.done[0], [row for row in found.rows if row["ok"]]
     place = words.where(found.records)
+    configs = [one["config"] for one in found.done]
+    epochs = sorted({c["epochs"] for c in configs})
     return {
         "title": f"One MLP in {words.called(found.records)}",
         "where": place.split(", ")[0], "answer": answer(found),
         "shape": " - ".join(map(str, network.of(r["config"]).sizes)),
         "parameters": f"{r['parameters']:,}",
-        "trained": words.listed(sorted({
-            f"{r['config']['optimizer']} with learning rate "
-            f"{r['config']['lr']:g}" for r in found.done})),
-        "epochs": " or ".join(map(str, sorted(
-            {r["config"]["epochs"] for r in found.done}))),
+        "trained": words.listed(sorted({"{} with learning rate {:g}".format(
+            c["optimizer"], c["lr"]) for c in configs})),
+        "epochs": " or ".join(map(str, epochs)),
         "batches": words.listed(list(map(str, found.sizes))),
         "images": "{train:,} training, {val:,} validation and {test:,} test "
                   "images".format(**r["dataset"]["sizes"]),
@@ -49,9 +49,8 @@ def write(out, found):
     try:
         import typst
     except ImportError as error:
-        raise Fault(ENVIRONMENT, f"report.pdf needs the package typst: "
-                                 f"{error}. Install it: pip install typst"
-                    ) from error
+        raise Fault(ENVIRONMENT, f"report.pdf needs the package typst: {error}"
+                                 ". Install it: pip install typst") from error
     if not found.done:
         raise Fault(ENVIRONMENT, "report.pdf: no run has finished")
     with tempfile.TemporaryDirectory(prefix="mlp-paper-") as folder:

@@ -28,16 +28,15 @@ def parity(found):
         groups.setdefault((*certificate.key(row)[:4], row["precision"]),
                           []).append(row)
     for (*variant, optimizer, precision), members in groups.items():
-        bad = [row for row in members if not row["proved"]]
+        said = [certificate.explain(row).partition(": ")[2]
+                for row in members if not row["proved"]]
         rows.append((
             name(variant), optimizer, precision,
             *(", ".join(str(row[field]) for row in members)
               for field in ("batch_size", "steps")),
             *(max((row[field] for row in members
                    if row.get(field) is not None), default=None)
-              for field in COMPARED),
-            certificate.explain(bad[0]).partition(": ")[2] if bad
-            else "proved"))
+              for field in COMPARED), [*said, "proved"][0]))
     return [Table(["variant", "optimizer", "precision", "batch sizes", "steps",
                    *COMPARED.values(), "verdict"], rows,
                   dict.fromkeys(COMPARED.values(), "{:.1e}".format))]
@@ -53,13 +52,12 @@ def not_measured(found):
 def not_ok(found):
     """Section: the runs that are not ok, and why."""
     rows = []
-    for r in (r for r in found.records if r["status"] != "ok"):
-        c, ending = r["config"], r["exit"]
-        how = ending["signal"] or (
-            "" if ending["code"] is None else f"exit {ending['code']}")
+    for r in [r for r in found.records if r["status"] != "ok"]:
+        code, how = r["exit"]["code"], r["exit"]["signal"] or ""
+        if not how and code is not None:
+            how = f"exit {code}"
         rows.append((
-            f"{r['contender']} {c['rung']} {c['feed']}, batch "
-            f"{c['batch_size']}, seed {c['seed']}, repeat {r['repeat']}",
-            r["status"],
-            f"{how} {clean((ending['tail'] or [''])[-1], 300)}"))
+            "{contender} {rung} {feed}, batch {batch_size}, seed {seed}, "
+            "repeat {repeat}".format(**{**r, **r["config"]}), r["status"],
+            f"{how} {clean(''.join(r['exit']['tail'][-1:]), 300)}"))
     return rows and [Table(["run", "state", "reason"], rows)]

@@ -1,12 +1,10 @@
 """Why performance differs: sentences, each only if a number of this
 comparison supports it."""
 
-import numpy as np
-
-from bench.analyse import costs, ratios, stats
+from bench.analyse import costs, ratios
 from bench.kit.rungs import RUNGS
 from bench.proof.judging import REFERENCE
-from bench.report.floor import bar_words
+from bench.report.floor import bar_words, micro
 from bench.report.words import listed, name, three, with_span
 
 
@@ -32,12 +30,11 @@ def compilation(found):
     for size in found.sizes:
         for framework in found.pair:
             base = (framework, REFERENCE[1], "device", size)
-            for rung in reversed(RUNGS):  # the first hands over the most
-                key = (framework, rung, "device", size)
-                if text := faster(found, key, base):
-                    parts.append(f"{name(key)} takes {text} of the time of "
-                                 f"{name(base)} at batch size {size}")
-                    break
+            texts = [f"{framework} {rung} takes {text} of the time of "
+                     f"{name(base)} at batch size {size}" for rung in RUNGS
+                     if (text := faster(
+                         found, (framework, rung, "device", size), base))]
+            parts += texts[-1:]  # the last rung hands over the most
     return parts and ("Handing more of the work to a compiler saves time here:"
                       f" {listed(parts[:3])}.")
 
@@ -69,7 +66,7 @@ def fusion(found):
     are left."""
     for (framework, size), bars in found.waterfalls.items():
         for bar, values in bars:
-            value, span = stats.mean(np.multiply(values, 1e6))
+            value, span = micro(values)
             if bar_words(bar) == "fusion" and span and span[0] > 0:
                 return (f"Fusing operations saves {framework} {three(value)} "
                         f"µs ({three(span[0])} to {three(span[1])}) a step at "
@@ -87,14 +84,14 @@ def immutability(found):
     size, mostly Python and framework, would not show it."""
     parts = []
     for framework in found.pair:
-        mine = [r for r in found.done if r["contender"] == framework
-                and r["memory"]["device_peak_bytes"]]
-        if mine:
-            most = max(mine, key=lambda r: r["memory"]["device_peak_bytes"])
-            parts.append(
-                f"{name((framework, most['config']['rung'], 'device'))} "
-                f"{three(most['memory']['device_peak_bytes'] / 2**20)} MiB, "
-                f"where {three(costs.needed(most) / 2**20)} must exist")
+        peaks = [(peak / 2**20, costs.needed(r) / 2**20, key)
+                 for key, done in found.groups.items() for r in done
+                 if key[0] == framework
+                 and (peak := r["memory"]["device_peak_bytes"])]
+        if peaks:
+            peak, needed, key = max(peaks, key=lambda row: row[0])
+            parts.append(f"{name(key)} {three(peak)} MiB, where "
+                         f"{three(needed)} must exist")
     return len(parts) > 1 and (
         "JAX returns new arrays where PyTorch changes them in place. At most "
         f"the device held {listed(parts)}.")

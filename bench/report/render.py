@@ -19,11 +19,9 @@ SPECIAL = str.maketrans({
 
 def as_terminal(blocks):
     """Every table in columns, a bold cell between stars, in WIDTH columns."""
-    lines = []
-    for block in blocks:
-        lines += [""] * bool(lines) + (
-            _aligned(block) if isinstance(block, Table) else _folded(block))
-    return "\n".join(lines)
+    return "\n\n".join("\n".join(
+        _aligned(block) if isinstance(block, Table) else _folded(block))
+        for block in blocks)
 
 
 def _aligned(table):
@@ -67,15 +65,15 @@ def _grid(table):
     kinds = [' class="n"' * right for right in table.right()]
 
     def line(row, tag, scope=""):
-        return "<tr>" + "".join(
-            f"<{tag}{kind}{scope}>{text}</{tag}>"
-            for text, kind in zip(row, kinds)) + "</tr>"
+        cells = [f"<{tag}{kind}{scope}>{text}</{tag}>"
+                 for text, kind in zip(row, kinds)]
+        return f"<tr>{''.join(cells)}</tr>"
     heads, *rows = table.texts("<b>{}</b>", html.escape)
+    head = line(heads, "th", ' scope="col"')
+    body = "".join(line(row, "td") for row in rows)
     return ('<div class="scroll" tabindex="0" role="region" '
-            'aria-label="Table"><table><thead>'
-            + line(heads, "th", ' scope="col"') + "</thead><tbody>"
-            + "".join(line(row, "td") for row in rows)
-            + "</tbody></table></div>")
+            f'aria-label="Table"><table><thead>{head}</thead><tbody>{body}'
+            "</tbody></table></div>")
 
 
 # -------------------------------------------------------------- LaTeX, CSV
@@ -90,9 +88,8 @@ def as_latex(table):
 
 
 def as_csv(header, rows):
-    """Values as they are (RFC 4180); None is an empty cell."""
+    """Values as they are (RFC 4180, but with plain newlines); None is an
+    empty cell."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

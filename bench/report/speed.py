@@ -35,8 +35,7 @@ def ratio_section(found):
                "smaller is named")
     rows = [(two.first[3], f"{name(two.first)} / {name(two.second)}",
              (two.value, two.span), two.count, verdict(two, "speed"))
-            for pair in ratios.pairs(found.groups)
-            if (two := ratios.ratio(found, *pair))]
+            for two in ratios.every(found)]
     return [f"A/A control: {control}.", Table(
         ["batch", "first / second", "ratio", "blocks", "verdict"], rows)]
 
@@ -44,12 +43,12 @@ def ratio_section(found):
 def first_epochs(found):
     """Section: the first epoch against steady epochs of the same fresh
     process."""
-    return [by_variant(
-        ["n", "first / steady", "verdict"],
-        [(*row, (value, span), "too few runs to say" if span is None else
-          "the first epoch takes longer" if span[0] > 1 else
-          "no warm-up shown")
-         for *row, (value, span) in ratios.first_epochs(found.groups)])]
+    rows = []
+    for *row, (value, span) in ratios.first_epochs(found.groups):
+        words = ("the first epoch takes longer" if span and span[0] > 1 else
+                 "no warm-up shown" if span else "too few runs to say")
+        rows.append((*row, (value, span), words))
+    return [by_variant(["n", "first / steady", "verdict"], rows)]
 
 
 def break_even(found):

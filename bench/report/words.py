@@ -1,12 +1,11 @@
 """Numbers and names as people read them."""
 
 import tomllib
-from collections import Counter
 
 import data
-from bench.report.document import TEMPLATES
+from bench.report.document import read
 
-TEXTS = tomllib.loads((TEMPLATES / "texts.toml").read_text("utf-8"))
+TEXTS = tomllib.loads(read("texts.toml"))
 FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
 
 
@@ -51,15 +50,19 @@ def where(records):
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return "no finished run"
-    parts = [Counter(f(r) for r in done) for f in (
-        lambda r: data.DATASETS[r["dataset"]["name"]].label,
-        lambda r: {"cpu": r["environment"]["cpu_model"] + ", {} cores".format(
-            r["environment"]["cores"])}.get(
-            r["environment"]["device_kind"], r["environment"]["device_name"]),
-        lambda r: r["config"]["precision"],
-        lambda r: f"{r['config']['optimizer']} lr {r['config']['lr']:g}"
-                  + (" cosine" * (r["config"].get("schedule") == "cosine")))]
-    return ", ".join(" and ".join(part) for part in parts)
+    return ", ".join(" and ".join(dict.fromkeys(part))
+                     for part in zip(*map(_place, done)))
+
+
+def _place(r):
+    """Data, device, precision and training of a run."""
+    c, place = r["config"], r["environment"]
+    device = place["device_name"]
+    if place["device_kind"] == "cpu":
+        device = f"{place['cpu_model']}, {place['cores']} cores"
+    return (data.DATASETS[r["dataset"]["name"]].label, device, c["precision"],
+            f"{c['optimizer']} lr {c['lr']:g}"
+            + " cosine" * (c.get("schedule") == "cosine"))
 
 
 def versions(records):
@@ -76,20 +79,16 @@ def environment(records):
     seen = {}
     for r in records:
         if r["status"] == "ok":
-            all_of_it = {**r["environment"], "affinity": r.get("affinity"),
-                         "dataset": r["dataset"].get("sha256")}
-            for key, value in all_of_it.items():
-                if value not in [None, "", {}, *seen.setdefault(key, [])]:
-                    seen[key].append(value)
-    return {key: values for key, values in sorted(seen.items()) if values}
+            for key, value in {**r["environment"],
+                               "affinity": r.get("affinity"),
+                               "dataset": r["dataset"].get("sha256")}.items():
+                if value not in [None, "", {}, *seen.get(key, ())]:
+                    seen.setdefault(key, []).append(value)
+    return dict(sorted(seen.items()))
 
 
 def capital(text):
     return text[:1].upper() + text[1:]
-
-
-def percent(value):
-    return f"{100 * value:.2f} %"
 
 
 def listed(parts):

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import resource
 import runpy
 import signal
@@ -69,15 +70,12 @@ def look():
     found = {"variables": telling(os.environ)}
     if hasattr(os, "sched_getaffinity"):
         found["affinity"] = sorted(os.sched_getaffinity(0))
-    try:
-        # Not ru_maxrss, which begins with the peak of who started this.
-        with open("/proc/self/status") as file:
-            found["host_peak_bytes"] = 1024 * next(
-                int(line.split()[1]) for line in file if "VmHWM" in line)
-    except (OSError, StopIteration):  # macOS counts in bytes
-        found["host_peak_bytes"] = resource.getrusage(
-            resource.RUSAGE_SELF).ru_maxrss
-    return found
+    try:  # not ru_maxrss, which begins with the peak of who started this
+        status = Path("/proc/self/status").read_text()
+        peak = 1024 * int(re.search(r"VmHWM:\s*(\d+)", status)[1])
+    except (OSError, TypeError):  # macOS counts in bytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {**found, "host_peak_bytes": peak}
 
 
 def telling(variables):

@@ -1,6 +1,7 @@
 """What a comparison asks for: the settings of each run, and by what its record
 is known."""
 
+import functools
 import hashlib
 import os
 import platform
@@ -20,18 +21,19 @@ PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
 class Comparison:
     """One comparison in one output folder; it starts no process."""
 
-    def __init__(self, out, settings, scripts, cpus, timeout, data_dir,
-                 own=None, steps=None):
+    def __init__(self, out, settings, scripts, cpus, timeout, data_dir, own,
+                 steps=None):
         """settings: the flags of a script that all runs share, {name: value};
         scripts: {contender: path}; cpus: list of cores for the children or
         None for all; timeout: seconds of wall clock a run; own: {contender:
         settings of its own}; steps: in place of epochs, rounded to whole
         ones."""
         self.out, self.settings, self.scripts = Path(out), settings, scripts
-        self.own, self.steps = own or {}, steps
+        self.own, self.steps = own, steps
         self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
         self.runs, self.init = self.out / "runs", self.out / "init"
-        self.weights, self.codes, self.orders = {}, {}, {}
+        self.weights = {}  # seed: (path, hash); filled by find_weights
+        self.codes = {}
 
     def chosen(self, contender):
         """The settings of a contender: the comparison's, and its own."""
@@ -54,13 +56,11 @@ class Comparison:
         return self.settings["examples"] or data.split_sizes(
             self.settings["dataset"], self.settings["split"])[0]
 
-    def shares_weights(self, contender):
-        """False for a contender that draws initial weights of its own."""
-        return self.own.get(contender, {}).get("init") != "own"
-
-    def is_warm(self, contender):
-        """Does it start with a compile cache that is filled already?"""
-        return self.own.get(contender, {}).get("cache") == "warm"
+    def asks(self, contender, switch, value):
+        """Does a contender's table ask for this? init = "own": it draws its
+        own initial weights; cache = "warm": its compile cache is filled before.
+        """
+        return self.own.get(contender, {}).get(switch) == value
 
     def code(self, name):
         """What else decides a result: the code and the versions. A record
@@ -70,11 +70,12 @@ class Comparison:
             pair = [framework for framework, path in SCRIPTS.items()
                     if path == self.scripts[name]] or SCRIPTS
             paths = [self.scripts[name], files.ROOT / "data.py", *sorted({
-                rung.scripts[framework] for rung in RUNGS.values()
-                for framework in pair if framework in rung.scripts}), *(
-                path for room in ("kit", "run") for path in sorted(
-                    (files.ROOT / "bench" / room).glob("*.py")))]
-            packages = PACKAGES.get(name, sum(PACKAGES.values(), ()))
+                path for rung in RUNGS.values()
+                for framework, path in rung.scripts.items()
+                if framework in pair})]
+            for room in ("kit", "run"):
+                paths += sorted((files.ROOT / "bench" / room).glob("*.py"))
+            packages = sum((PACKAGES[framework] for framework in pair), ())
             try:
                 texts = [path.read_bytes() for path in paths]
             except OSError as error:
@@ -96,50 +97,48 @@ class Comparison:
 
     def script_hashes(self):
         """{contender: hash of its script}: two names may be one script."""
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for name, path in self.scripts.items()}
+        return {name: self.code(name)["files"][0] for name in self.scripts}
 
     def path(self, job):
         """Where the record of this job lies: the settings are in its name."""
-        variant = job.variant
+        contender, rung, feed = job.variant
+        alone = self.asks(contender, "init", "own")
         identity = files.digest([
-            self.config(job), variant.contender, self.code(variant.contender),
-            self.weights[job.seed][1] if self.shares_weights(variant.contender)
-            else "own", *(["warm"] if self.is_warm(variant.contender) else [])])
-        return self.runs / (f"{variant.contender}_{variant.rung}_{variant.feed}_b"
-                            f"{job.batch_size}_s{job.seed}_r{job.repeat}_"
-                            f"{identity}.json")
-
-    def sizes(self):
-        """Widths of all layers."""
-        return network.of(self.settings).sizes
+            self.config(job), contender, self.code(contender),
+            "own" if alone else self.weights[job.seed][1],
+            *["warm"] * self.asks(contender, "cache", "warm")])
+        return self.runs / (f"{contender}_{rung}_{feed}_b{job.batch_size}_s"
+                            f"{job.seed}_r{job.repeat}_{identity}.json")
 
     def agree(self, found, job):
         """Raise BadFile unless the record answers this very request."""
-        for key, wanted in self.config(job).items():
-            if found["config"].get(key) != wanted:
-                raise files.BadFile(
-                    f"config.{key}: {found['config'].get(key)!r} is not the "
-                    f"{wanted!r} that was asked for")
-        if found["status"] != "ok":
-            return
-        for key, wanted in self.facts(job).items():
-            if found.get(key) != wanted:
-                raise files.BadFile(f"{key}: {found.get(key)!r} is not "
-                                    f"{wanted!r}, as in all other runs")
+        held = [("config.", found["config"], self.config(job))]
+        if found["status"] == "ok":
+            held.append(("", found, self.facts(job)))
+        for prefix, values, wanted in held:
+            for key, value in wanted.items():
+                if values.get(key) != value:
+                    raise files.BadFile(
+                        f"{prefix}{key}: {values.get(key)!r} is not the "
+                        f"{value!r} that was asked for")
 
     def facts(self, job):
         """What is the same for all contenders, or it is no comparison."""
         n = self.size()
-        key = job.batch_size, job.seed
-        if key not in self.orders:
-            orders = hashlib.sha256()
-            for epoch in range(self.config(job)["epochs"]):
-                orders.update(data.batch_order(n, *key, epoch).tobytes())
-            self.orders[key] = orders.hexdigest()
-        shared = {"init_sha256": self.weights[job.seed][1]} if (
-            self.shares_weights(job.variant.contender)) else {}
-        return {**shared, "order_sha256": self.orders[key],
-                "steps_per_epoch": n // job.batch_size,
-                "samples_per_epoch": n - n % job.batch_size,
-                "parameters": network.of(self.settings).parameters}
+        facts = {"order_sha256": sha256_orders(n, job.batch_size, job.seed,
+                                               self.config(job)["epochs"]),
+                 "steps_per_epoch": n // job.batch_size,
+                 "samples_per_epoch": n - n % job.batch_size,
+                 "parameters": network.of(self.settings).parameters}
+        if not self.asks(job.variant.contender, "init", "own"):
+            facts["init_sha256"] = self.weights[job.seed][1]
+        return facts
+
+
+@functools.cache
+def sha256_orders(n, batch_size, seed, epochs):
+    """Hex digest of the batch orders of all epochs."""
+    digest = hashlib.sha256()
+    for epoch in range(epochs):
+        digest.update(data.batch_order(n, batch_size, seed, epoch).tobytes())
+    return digest.hexdigest()

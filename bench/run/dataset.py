@@ -1,5 +1,6 @@
 """Which data a comparison is about: MNIST, or the generated digits."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -36,11 +37,9 @@ def find_data(dataset, data_dir):
                 raise
             warn("compare.py", f"{fault} -- GOING ON WITH GENERATED DIGITS, "
                                "which are not MNIST")
-    try:
+    with contextlib.suppress(Fault):  # not there, or not whole
         data.load("digits", data_dir)
         return "digits", data_dir
-    except Fault:  # not there, or not whole
-        pass
     # In a process of its own, for its memory, that ends when this one does.
     code = subprocess.run(
         [sys.executable, str(launch.CHILD), str(os.getpid()), "all", "-",

@@ -8,6 +8,7 @@ import getpass
 import importlib.metadata
 import os
 import platform
+import re
 import tempfile
 from pathlib import Path
 
@@ -19,19 +20,16 @@ from bench.run.child import telling
 
 def affinity():
     """Numbers of the cores that this process may use, or None."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return None
+    choose = hasattr(os, "sched_getaffinity")
+    return sorted(os.sched_getaffinity(0)) if choose else None
 
 
 def cpu_model():
     """The processor's name as the kernel tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text()
+        if found := re.search("^model name.*?:(.*)", text, re.MULTILINE):
+            return found[1].strip()
     return platform.processor() or platform.machine()
 
 
@@ -45,10 +43,8 @@ def accelerators():
 
 def version(package):
     """Version of an installed package, or None, without importing it."""
-    try:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def describe(variables=os.environ, cpus=None):
@@ -65,16 +61,14 @@ def describe(variables=os.environ, cpus=None):
 def cache_states(variables):
     """{framework: 'warm' if its compile cache already holds something, else
     'cold'}: a warm cache makes compile seconds incomparable."""
-    try:
+    user = ""
+    with contextlib.suppress(KeyError, OSError):
         user = getpass.getuser()
-    except (KeyError, OSError):
-        user = ""
     folders = {"jax": variables.get("JAX_COMPILATION_CACHE_DIR"),
                "torch": variables.get("TORCHINDUCTOR_CACHE_DIR") or Path(
                    tempfile.gettempdir(), f"torchinductor_{user}")}
-    states = {}
+    states = dict.fromkeys(folders, "cold")
     for framework, folder in folders.items():
-        states[framework] = "cold"
         with contextlib.suppress(OSError):
             if folder and any(Path(folder).iterdir()):
                 states[framework] = "warm"

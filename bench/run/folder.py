@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import uuid
 
 from bench.kit import files
 from bench.kit.cli import STORAGE, Fault, clean, warn
@@ -28,9 +27,8 @@ def locked(out):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = clean(os.read(lock, 20).decode("ascii", "replace"))
-            raise Fault(STORAGE, f"{str(out)!r} is in use by process "
-                        f"{holder or 'unknown'}. Wait for it, or choose "
-                        "another --out") from error
+            raise Fault(STORAGE, f"{str(out)!r} is in use by process {holder}"
+                        ". Wait for it, or choose another --out") from error
         with contextlib.suppress(OSError):  # the number is only told
             os.ftruncate(lock, 0)
             os.write(lock, str(os.getpid()).encode())
@@ -44,8 +42,3 @@ def locked(out):
         yield
     finally:
         os.close(lock)
-
-
-def temporary(out):
-    """A name in the folder `out` that is never read back."""
-    return out / f"{files.TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"

@@ -10,10 +10,10 @@ import os
 import shutil
 import time
 
-from bench.kit import files
+from bench.kit import files, network
 from bench.kit.cli import ENVIRONMENT, STORAGE, Fault, warn
 from bench.kit.weights import read_weights, sha256_weights
-from bench.run import folder, launch, plan, record
+from bench.run import launch, plan, record
 from bench.run.comparison import Comparison
 
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
@@ -33,9 +33,9 @@ class Grid(Comparison):
     def find_weights(self, variants, seeds):
         """The initial weights of every seed, the same for all contenders:
         made once, by the first variant that can. Fault 4 when none can."""
-        sizes, reasons = self.sizes(), self.lacking
-        for variant in sorted(variants, key=lambda variant: not self.shares_weights(
-                variant.contender)):
+        sizes, reasons = network.of(self.settings).sizes, self.lacking
+        for variant in sorted(variants, key=lambda variant: self.asks(
+                variant.contender, "init", "own")):
             stem = (f"{variant.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
                     f"{files.digest(self.code(variant.contender))}")
             paths = {seed: self.init / f"{stem}_s{seed}.npz" for seed in seeds}
@@ -54,28 +54,25 @@ class Grid(Comparison):
         raise Fault(ENVIRONMENT, "no variant can run: " + "; ".join(
             f"{variant}: {reason}" for variant, reason in reasons.items()))
 
+    def here(self, variants):
+        """The frameworks of the pair that some of the variants can use."""
+        names = {v.contender for v in variants if not self.lacking.get(v)}
+        return [name for name in plan.SCRIPTS if name in names]
+
     def look(self, variants):
         """{variant: why it cannot run here, or None}. One short process each: a
         missing framework is found once, not at every job."""
-        target = self.temporary()
-        try:
-            reasons = {}
-            for variant in variants:
-                reasons[variant] = (self.lacking.get(variant)
-                                  or self._make(variant, 0, target))
-            return reasons
-        finally:
-            target.unlink(missing_ok=True)
+        with files.temporary(self.out) as target:
+            return {variant: self.lacking.get(variant)
+                    or self._make(variant, 0, target) for variant in variants}
 
     def _make(self, variant, seed, target):
         """Have the script write its initial weights -> None or the reason."""
         with contextlib.suppress(OSError):  # what lies there does not count
             target.unlink()
-        arguments = self._arguments(
-            plan.Job(variant, 1, seed, 0), epochs=0, save=target)
-        status, ending, _ = self.launch(
-            variant.script(self.scripts), arguments,
-            min(self.timeout, LOOK_TIMEOUT))
+        status, ending, _ = self._train(
+            plan.Job(variant, 1, seed, 0), min(self.timeout, LOOK_TIMEOUT),
+            epochs=0, save=target)
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
@@ -96,8 +93,7 @@ class Grid(Comparison):
             self.agree(found, job)
             if (found.get("contender"), found.get("repeat")) != (
                     job.variant.contender, job.repeat):
-                raise files.BadFile("contender or repeat: not those of "
-                                       "the name of the file")
+                raise files.BadFile("contender, repeat: not as in its name")
         except record.NewerRecord as error:
             raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
                         "program, or choose another --out") from error
@@ -122,7 +118,8 @@ class Grid(Comparison):
             found = self._lost(job, "unavailable", {
                 "code": None, "signal": None, "tail": [reason]})
         else:
-            found = self._attempt(job)
+            with files.temporary(self.out) as written:
+                found = self._attempt(job, written)
             last = "".join(found.get("exit", {}).get("tail", [])[-1:])
             if found["status"] != "failed" or last not in (alike or [last]):
                 alike.clear()
@@ -134,20 +131,19 @@ class Grid(Comparison):
         files.write_atomic(self.path(job), files.dumps(found))
         return found
 
-    def _attempt(self, job):
-        """Have the script train -> its record, or one without metrics."""
-        temporary = self.temporary()
-        arguments = self._arguments(
-            job, json=temporary, init=self.weights[job.seed][0]
-            if self.shares_weights(job.variant.contender) else None)
+    def _attempt(self, job, written):
+        """Have the script train and write its record at the path `written` ->
+        the whole record, or one without metrics."""
+        alone = self.asks(job.variant.contender, "init", "own")
         cache = self._warm_cache(job)
         started = time.time()
-        status, ending, seen = self.launch(
-            job.variant.script(self.scripts), arguments, cache=cache)
+        status, ending, seen = self._train(
+            job, cache=cache, json=written,
+            init=None if alone else self.weights[job.seed][0])
         try:
             if status not in record.FINAL:
                 return self._lost(job, status, ending)
-            found = files.parse_json(files.read_bytes(temporary))
+            found = files.parse_json(files.read_bytes(written))
             record.complete(found, seen)
             if status == "ok":
                 found["timing"]["started_unix_s"] = started
@@ -160,10 +156,8 @@ class Grid(Comparison):
             return found
         except files.BadFile as error:
             ending["tail"].append(str(error))
-            return self._lost(job, "bad_record" if temporary.exists()
+            return self._lost(job, "bad_record" if written.exists()
                               else "no_record", ending)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _lost(self, job, status, ending):
         """The record of a run without metrics."""
@@ -171,12 +165,20 @@ class Grid(Comparison):
                 "framework": job.variant.contender,
                 "config": self.config(job), "exit": ending}
 
+    def _train(self, job, timeout=None, cache=None, **more):
+        """Start the script of a job with its flags and more of them -> what
+        launch says."""
+        flags = plan.flags({**self.config(job), "data_dir": self.data_dir,
+                            **more})
+        return self.launch(job.variant.script(self.scripts), flags, timeout,
+                           cache)
+
     def launch(self, script, arguments, timeout=None, cache=None):
         """A child on the cores of this comparison -> (status, ending, what
         was seen of it)."""
         status, ending, seen = launch.run(script, arguments, self.cpus,
-                                          timeout or self.timeout,
-                                          self.temporary, cache)
+                                          timeout or self.timeout, self.out,
+                                          cache)
         if ending["code"] == STORAGE:  # it would fail all that follow, too
             raise Fault(STORAGE, (ending["tail"] or [
                 f"cannot write in: {str(self.out)!r}, not even the reason: "
@@ -186,7 +188,7 @@ class Grid(Comparison):
     def _warm_cache(self, job):
         """The folder of a compile cache that holds what this job compiles,
         for a contender that asks for one; a run of one epoch fills it."""
-        if not self.is_warm(job.variant.contender):
+        if not self.asks(job.variant.contender, "cache", "warm"):
             return None
         kept = self.out / "cache" / files.digest(
             [{**self.config(job), "seed": None},
@@ -194,19 +196,7 @@ class Grid(Comparison):
         if not (kept / "filled").exists():
             shutil.rmtree(kept, ignore_errors=True)
             files.make_folder(kept)
-            temporary = self.temporary()
-            status, *_ = self.launch(
-                job.variant.script(self.scripts), self._arguments(
-                    job, epochs=1, json=temporary), cache=kept)
-            temporary.unlink(missing_ok=True)
+            status, *_ = self._train(job, cache=kept, epochs=1)
             if status == "ok":  # else the run itself will say what is wrong
                 files.write_atomic(kept / "filled", "")
         return kept
-
-    def temporary(self):
-        """A name in the output folder that is never read back."""
-        return folder.temporary(self.out)
-
-    def _arguments(self, job, **more):
-        return plan.flags({**self.config(job), "data_dir": self.data_dir,
-                           **more})

@@ -9,13 +9,13 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from bench.kit import files
 from bench.kit.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean, told
 from bench.run import environment
 
@@ -26,43 +26,43 @@ GRACE = 5               # seconds between asking a child to end and ending it
 POLL = 0.5              # seconds between two looks at a child
 
 
-def run(script, arguments, cpus, timeout, temporary, kept=None):
+def run(script, arguments, cpus, timeout, out, kept=None):
     """Run `script` with `arguments` in a process of its own, on the cores
     `cpus` (None: all), for at most `timeout` seconds -> (status, ending,
     seen): its state, how it ended, and what record.complete adds to its
-    record. temporary() names a folder that may be made and is removed again;
-    kept: a folder for its compile cache, in place of an empty one."""
-    place, seen, status = temporary(), {}, PAUSED
-    inside, log = place / "seen", place / "log"
-    command = [sys.executable, str(CHILD), str(os.getpid()),
-               ",".join(map(str, cpus)) if cpus else "all", str(inside),
-               str(script), *arguments]
+    record. out: the folder of the comparison; kept: a folder for its compile
+    cache, in place of an empty one."""
+    seen, status = {}, PAUSED
     try:
-        place.mkdir()
-        variables = _variables(kept, place)
-        seen = {"environment": environment.describe(variables, cpus),
-                "affinity": cpus or environment.affinity(),
-                "cache": environment.cache_states(variables)}
-        while status == PAUSED:
-            inside.unlink(missing_ok=True)
-            with open(log, "wb") as output:
-                status, code = _wait(command, variables, output, timeout)
-        ending = _ending(code, log)
-        _look(inside, seen)
+        with files.temporary(out) as place:
+            place.mkdir()
+            inside, log = place / "seen", place / "log"
+            command = [sys.executable, str(CHILD), str(os.getpid()),
+                       ",".join(map(str, cpus or ["all"])), str(inside),
+                       str(script), *arguments]
+            variables = _variables(kept, place)
+            seen = {"environment": environment.describe(variables, cpus),
+                    "affinity": cpus or environment.affinity(),
+                    "cache": environment.cache_states(variables),
+                    "host_peak_bytes": None}
+            while status == PAUSED:
+                inside.unlink(missing_ok=True)
+                with open(log, "wb") as output:
+                    status, code = _wait(command, variables, output, timeout)
+            ending = _ending(code, log)
+            _look(inside, seen)
         if status or ending["signal"] == "SIGKILL":
             ending["tail"].append({
                 "timeout": f"no end within {timeout:g} s: stopped",
                 "failed": f"more than {LOG_LIMIT} bytes of output: stopped",
                 None: "SIGKILL from outside: out of memory?"}[status])
     except OSError as error:
-        if error.filename and not place.parent.is_dir():
-            raise Fault(STORAGE, f"{str(place.parent)!r} is gone. Start again "
-                                 "with another --out") from error
+        if error.filename and not os.path.isdir(out):
+            raise Fault(STORAGE, f"{str(out)!r} is gone. Start again with "
+                                 "another --out") from error
         status, ending = "failed", {
             "code": None, "signal": None,
             "tail": [f"cannot start: {error.strerror}"]}
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     return status or _status(ending), ending, seen
 
 
@@ -89,13 +89,10 @@ def _variables(kept, place):
 
 def _look(path, seen):
     """Add what child.py has seen from inside, where it left that."""
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(path.read_text("utf-8"))
-        seen["host_peak_bytes"] = found["host_peak_bytes"]
-        seen["affinity"] = found.get("affinity", seen["affinity"])
-        seen["environment"]["variables"] = found["variables"]
-    except (OSError, ValueError, KeyError, TypeError):
-        seen["host_peak_bytes"] = None
+        seen["environment"]["variables"] = found.pop("variables")
+        seen.update(found)
 
 
 def _wait(command, variables, output, timeout):
@@ -160,10 +157,10 @@ def _ending(code, log):
         file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
         lines = file.read().decode("utf-8", "replace").splitlines()
     name = None
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name if -code in set(
-            signal.Signals) else f"signal {-code}"
-    return {"code": code if name is None else None, "signal": name,
+    if (code or 0) < 0:
+        known = {member.value: member.name for member in signal.Signals}
+        code, name = None, known.get(-code, f"signal {-code}")
+    return {"code": code, "signal": name,
             "tail": [clean(line, 500) for line in told(lines)[-20:]]}
 
 

@@ -33,25 +33,17 @@ def is_lesson(module):
 def gradients(module, args, weights, x, y):
     """logits (B, 10) and [gradient of w1, b1, w2, …], w (in, out), in NumPy,
     by autodiff of the framework as a user calls it."""
-    state = module.init_state(weights, args)
-    if hasattr(module, "jax"):
-        logits, grads = jax_gradients(module, state[0], x, y)
-    else:
-        logits, grads = torch_gradients(module, state[0], *(
-            module.torch.from_numpy(a).to(args.device) for a in (x, y)))
-    return np.array(logits), [np.array(leaf) for leaf in grads]
+    params = module.init_state(weights, args)[0]
+    if hasattr(module, "torch"):
+        x, y = (module.torch.from_numpy(a).to(args.device) for a in (x, y))
+        logits = params(x)  # the model
+        module.loss_fn(logits, y).backward()
+        return logits.detach().cpu().numpy(), [
+            leaf.grad.cpu().numpy().T for leaf in params.parameters()]
 
-
-def jax_gradients(module, params, x, y):
     def loss(params):
         logits = module.forward(params, x)
         return module.loss_fn(logits, y), logits
     (_, logits), grads = module.jax.value_and_grad(loss, has_aux=True)(params)
-    return logits, module.jax.tree.leaves(grads)
-
-
-def torch_gradients(module, model, x, y):
-    logits = model(x)
-    module.loss_fn(logits, y).backward()
-    return logits.detach().cpu().numpy(), [
-        leaf.grad.cpu().numpy().T for leaf in model.parameters()]
+    return np.array(logits), [
+        np.array(leaf) for leaf in module.jax.tree.leaves(grads)]

@@ -54,21 +54,19 @@ class Job(NamedTuple):
 
 def parse_variants(texts, scripts):
     """['jax:step', 'torch:eager:host', …] -> Variants; Fault 2 on nonsense."""
-    variants = []
+    known = {f"{name}:{rung}{end}": Variant(name, rung, feed)
+             for name in scripts for rung in RUNGS for end, feed in (
+                 ("", "device"), (":device", "device"), (":host", "host"))
+             if feed == "device" or RUNGS[rung].host}
     for text in texts:
-        parts = text.split(":")
-        parts += ["device"] * (len(parts) == 2)
-        name, rung, feed = parts if len(parts) == 3 else ("", "", "")
-        if (name not in scripts or rung not in RUNGS or feed not in FEEDS
-                or feed == "host" and not RUNGS[rung].host):
-            alone = [name for name, known in RUNGS.items() if not known.host]
+        if text not in known:
+            alone = [name for name, rung in RUNGS.items() if not rung.host]
             raise Fault(USAGE, f"argument --variants: {clean(text)!r} is not "
                         f"NAME:RUNG or NAME:RUNG:FEED with NAME in "
                         f"{', '.join(scripts)}, RUNG in {', '.join(RUNGS)}, "
                         f"FEED {' or '.join(FEEDS)} ({', '.join(alone)}: "
                         "device only)")
-        variants.append(Variant(name, rung, feed))
-    return list(dict.fromkeys(variants))
+    return list(dict.fromkeys(known[text] for text in texts))
 
 
 def find_scripts(recipe, texts):
@@ -83,9 +81,9 @@ def find_scripts(recipe, texts):
         ("--contender", *text.partition("=")[::2]) for text in texts]
     for option, name, path in named:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or not path:
-            raise Fault(USAGE, f"argument {option}: {clean(name)!r}, "
-                        f"{clean(path)!r} is not NAME=SCRIPT with NAME of "
-                        "a-z, 0-9 and -")
+            text = clean(f"{name}={path}")
+            raise Fault(USAGE, f"argument {option}: {text!r} is not NAME=SCRIPT "
+                        "with NAME of a-z, 0-9 and -")
         scripts[name] = Path(path).resolve()
         if not os.path.isfile(scripts[name]):
             raise Fault(ENVIRONMENT, f"argument {option}: {path!r} is not a "
@@ -98,10 +96,9 @@ def choose_cores(count):
     allowed = environment.affinity()
     if count is None:
         return None
-    if allowed is None or count > len(allowed):
-        raise Fault(USAGE, f"argument --threads: {count}: this system lets "
-                    f"{'no' if allowed is None else len(allowed)} cores be "
-                    "chosen")
+    if count > len(allowed or []):
+        raise Fault(USAGE, f"argument --threads: {count}: of "
+                    f"{len(allowed or [])} cores that can be chosen")
     return allowed[:count]
 
 
@@ -110,18 +107,18 @@ def estimate(todo):
     ones of a two-core CPU: start and compilation, then each epoch."""
     if not todo:
         return ""
-    seconds = sum(
-        (20 if job.variant.contender == "torch"
-         and RUNGS[job.variant.rung].ahead else 5)
-        + epochs * (0.3 + 20 / job.batch_size)
-        * (30 if job.variant.contender in RUNGS[job.variant.rung].slow else 1)
-        for job, epochs in todo)
+    seconds = 0
+    for (variant, batch_size, *_), epochs in todo:
+        rung = RUNGS[variant.rung]
+        seconds += 20 if variant.contender == "torch" and rung.ahead else 5
+        seconds += epochs * (0.3 + 20 / batch_size) * (
+            30 if variant.contender in rung.slow else 1)
     minutes = max(1, round(seconds / 60))
-    return (f": about {minutes} minute{'s' * (minutes > 1)} on two cores"
-            + (" (the short way: make quick)" if minutes > 3 else ""))
+    return (f": about {minutes} min on two cores"
+            + " (the short way: make quick)" * (minutes > 3))
 
 
-def blocks(variants, batch_sizes, seeds, repeats, beside=None):
+def blocks(variants, batch_sizes, seeds, repeats, beside):
     """All jobs in blocks [[Job, …], …]. A block is every variant and batch size
     of one repeat and seed, shuffled: neighbours in time, so that drift of the
     machine hits all alike and ratios are taken inside a block.
@@ -132,8 +129,7 @@ def blocks(variants, batch_sizes, seeds, repeats, beside=None):
         for seed in seeds:
             block = [Job(variant, size, seed, repeat)
                      for variant in variants for size in batch_sizes]
-            if beside:
-                block += beside(seed, repeat, not result)
+            block += beside(seed, repeat, not result)
             shuffle(block)
             result.append(block)
     return result

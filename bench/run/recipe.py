@@ -65,10 +65,9 @@ def parse(text, folder, parser, sections):
         content = tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not valid TOML: {error}") from error
-    tables = {key: value for key, value in content.items()
-              if isinstance(value, dict)}
-    plain = {key: value for key, value in content.items()
-             if key not in tables}
+    tables, plain = {}, {}
+    for key, value in content.items():
+        (tables if isinstance(value, dict) else plain)[key] = value
     title = plain.pop("title", None)
     if not isinstance(title, str):
         raise ValueError("key 'title': a text is required")
@@ -87,11 +86,10 @@ def parse(text, folder, parser, sections):
                              f"{'a list' if many else 'one value'} is wanted")
         argv += [options[key].option_strings[0],
                  *map(_word, value if many else [value])]
-    own, scripts = {}, {}
-    for name, table in tables.items():
-        own[name], scripts[name] = _contender(name, table, folder)
-    return Recipe(argv, title, printed, vary, own,
-                  {name: path for name, path in scripts.items() if path})
+    own = {name: _own(name, table) for name, table in tables.items()}
+    scripts = {name: str(folder / _word(table["script"]))
+               for name, table in tables.items() if "script" in table}
+    return Recipe(argv, title, printed, vary, own, scripts)
 
 
 def _chosen(plain, key, known, default):
@@ -113,9 +111,8 @@ def _word(value):
     return text
 
 
-def _contender(name, table, folder):
-    """A contender's table -> (its own settings, path of its script or
-    None)."""
+def _own(name, table):
+    """A contender's table -> its own settings."""
     for key in table:
         if key not in OWN:
             raise ValueError(f"unknown key {key!r} in [{name}]; known: "
@@ -131,16 +128,12 @@ def _contender(name, table, folder):
     flags.check_settings(args, [])
     own = {key: vars(args)[key] for key in ("optimizer", "lr")
            if key in table or key == "lr" and argv}
-    for key, (usual, other) in SWITCHES.items():
-        if table.get(key, usual) not in (usual, other):
-            raise ValueError(f'[{name}]: key {key!r} is "{usual}" or '
-                             f'"{other}"')
-        if table.get(key) == other:
-            own[key] = other
-    script = table.get("script")
-    if script is None:
-        return own, None
-    return own, str(folder / _word(script))
+    for key in SWITCHES.keys() & table.keys():
+        if table[key] not in SWITCHES[key]:
+            raise ValueError(f"[{name}]: key {key!r}: {table[key]!r} is not "
+                             f"{' or '.join(SWITCHES[key])}")
+        own[key] = table[key]
+    return own
 
 
 def parsed(parser, argv, sections):

@@ -207,11 +207,11 @@ def check(record):
     _check(record, finished)
     epochs = record["config"]["epochs"]
     steps = record["steps_per_epoch"] * epochs
-    for name, values, count in (
-            ("epochs", record["epochs"], epochs),
-            ("timing.epoch_s", record["timing"]["epoch_s"], epochs),
-            *((f"steps.{name}", record["steps"][name], steps)
-              for name in ("loss", "accuracy"))):
+    for name, count in (
+            ("epochs", epochs), ("timing.epoch_s", epochs),
+            ("timing.read_s", epochs), ("compilations", epochs + 1),
+            ("steps.loss", steps), ("steps.accuracy", steps)):
+        values, = _values(record, name)
         if len(values) != count:
             _fail(name, f"{len(values)} entries", f"a list of {count} entries")
     name = record["dataset"]["name"]
@@ -221,41 +221,36 @@ def check(record):
 
 def _check(record, fields):
     for field in fields:
-        for holder, key in _places(record, field.name):
-            if key not in holder and field.may != "be missing":
-                _fail(field.name, "nothing", "there")
-            _value(field, holder.get(key))
+        for value in _values(record, field.name):
+            _value(field, value)
 
 
-def _places(holder, name):
-    """(object, key) of each place that a name stands for; what lies above it
-    has been checked."""
-    key, *rest = name.split(".", 1)
+def _values(holder, name):
+    """The value, ... where it is missing, of each place that a name stands
+    for. What lies above it has been checked."""
+    key, _, rest = name.partition(".")
+    values = [holder.get(key, ...)]
     if key.endswith("[]"):
-        entries = holder.get(key[:-2]) or []
-        for entry in entries:
-            yield from _places(entry, rest[0]) if rest else [({"": entry}, "")]
-    elif rest:
-        yield from _places(holder[key], rest[0])
-    else:
-        yield holder, key
+        values = holder.get(key[:-2]) or []
+    for value in values:
+        yield from _values(value, rest) if rest else [value]
 
 
 def _value(field, value):
-    if value is None and field.may:
+    if value is ... and field.may != "be missing":
+        _fail(field.name, "nothing", "there")
+    if value in (None, ...) and field.may:
         return
     if field.type in KINDS:
         kind, words = KINDS[field.type]
         if not isinstance(value, kind):
             _fail(field.name, value, words)
         return
-    # The bounds first: isfinite raises on an integer beyond all floats, and
-    # NumPy has no number type for one beyond 64 bits.
-    if (isinstance(value, bool) or not isinstance(value, (int, float))
-            or not (field.low <= value <= min(field.high, 1e300)
-                    and math.isfinite(value)
-                    and (isinstance(value, float) or value < 2**63))
-            or field.type == "whole" and value != int(value)):
+    # No bool, which is an int, too; NumPy has no integer beyond 64 bits.
+    if not (type(value) in (int, float)
+            and field.low <= value <= min(field.high, 1e300)
+            and (type(value) is float or value < 2**63)
+            and (field.type != "whole" or value == int(value))):
         _fail(field.name, value, f"a {field.type.replace('whole', 'whole number')}"
               f" from {field.low:g} "
               + (f"to {field.high:g}" if field.high < math.inf else "up"))

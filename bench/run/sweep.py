@@ -1,5 +1,6 @@
 """All runs and measurements of a comparison, one after the other."""
 
+import shlex
 import sys
 import time
 
@@ -15,21 +16,19 @@ def run_all(grid, measurements, blocks, line, dry=False):
     all jobs that have one, and what was measured beside them.
     line(job, its record, or why it was not measured) -> words for people."""
     every = [(block, job) for block, jobs in enumerate(blocks) for job in jobs]
-    jobs = [(block, job) for block, job in every if isinstance(job, plan.Job)]
-    records = {job: grid.done(job) for _, job in jobs}
-    asked = {job: block for block, job in every if job not in records}
-    for block, job in jobs:  # numbered anew: the grid may have grown
-        if records[job]:
+    records = {job: grid.done(job) for _, job in every
+               if isinstance(job, plan.Job)}
+    beside = {job: block for block, job in every if job not in records}
+    for block, job in every:  # numbered anew: the grid may have grown
+        if records.get(job):
             records[job]["block"] = block
     todo = [(block, job) for block, job in every if (
-        not measurements.done(job) if job in asked else records[job] is None
-        or records[job]["status"] not in record.FINAL)]
+        not measurements.done(job) if job in beside else
+        not records[job] or records[job]["status"] not in record.FINAL)]
     _announce(grid, records, [job for _, job in todo if job in records], dry)
     if not dry:
-        for job, found in _made(grid, measurements, records, todo, line):
-            if job in records:
-                records[job] = found
-    return [r for r in records.values() if r], measurements.all(asked)
+        _make(grid, measurements, records, todo, line)
+    return [r for r in records.values() if r], measurements.all(beside)
 
 
 def _announce(grid, records, todo, dry):
@@ -46,8 +45,8 @@ def _announce(grid, records, todo, dry):
               f"{str(grid.runs)!r} and are not used")
 
 
-def _made(grid, measurements, records, todo, line):
-    """Run or measure one after the other -> (job, what was found)."""
+def _make(grid, measurements, records, todo, line):
+    """Run or measure one after the other; new records go into `records`."""
     reasons = grid.look({job.variant for _, job in todo if job in records})
     for variant, reason in reasons.items():
         if reason:
@@ -56,14 +55,15 @@ def _made(grid, measurements, records, todo, line):
     for number, (block, job) in enumerate(todo, 1):
         reason = reasons.get(job.variant)
         try:
-            found = (grid.run(job, block, reason) if job in records
-                     else measurements.run(job, block))
+            if job in records:
+                found = records[job] = grid.run(job, block, reason)
+            else:
+                found = measurements.run(job, block)
         except cli.Stopped:
-            warn(PROG, f"stopped with {number - 1} of {len(todo)} runs "
-                       "finished; the same command goes on from there: "
-                       "python " + " ".join(sys.argv))
+            warn(PROG, f"stopped with {number - 1} of {len(todo)} runs and "
+                       "measurements finished; the same command goes on from "
+                       f"there: python {shlex.join(sys.argv)}")
             raise
-        yield job, found
         finished += reason is None
         left = (time.monotonic() - started) / max(1, finished) * sum(
             reasons.get(j.variant) is None for _, j in todo[number:])

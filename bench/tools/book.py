@@ -13,16 +13,15 @@ import html
 import itertools
 import re
 import sys
-from pathlib import Path
 
-from bench.kit import cli, files
+from bench.kit import cli
 from bench.kit.cli import ENVIRONMENT, Fault
 from bench.kit.files import ROOT
-from bench.report.document import document
+from bench.report.document import document, save
+from bench.report.words import FRAMEWORKS
 
 PAGE = ROOT / "docs" / "side_by_side.html"
 PAIR = {"jax": "mlp_jax.py", "torch": "mlp_torch.py"}
-NAMES = {"jax": "JAX", "torch": "PyTorch"}
 HEAD = "0. What to expect"  # of what stands above the first ruler
 RULER = re.compile(r"\s*# -{4,} (\d\. \w.*)$")
 DEFINED = re.compile(r"(?:    )?(?:def|class) (\w+)")
@@ -43,10 +42,6 @@ LESSONS = {
     "8. Evaluate": ("nothing to switch off", "<code>no_grad</code>: no tape"),
     "9. Train": ("the loop, the clock, the fence, the record",
                  "the same text but for the fence")}
-KEYS = """document.addEventListener("keydown", event => {
-  const link = document.querySelector(`nav a[data-key="${event.key}"]`);
-  if (link && !event.ctrlKey && !event.metaKey && !event.altKey) link.click();
-});"""
 
 
 def coloured(source):
@@ -118,12 +113,12 @@ def cell(side, lines):
             + "</code></pre></div>")
 
 
-def section(title, left, right):
-    lesson = "".join(f'<p class="lesson"><b class="{side}">{name}:</b> {text}'
-                     "</p>" for (side, name), text in zip(
-                         NAMES.items(), LESSONS.get(title, ())))
+def section(title, lesson, left, right):
+    heads = "".join(f'<p class="lesson"><b class="{side}">{name}:</b> {text}'
+                    "</p>" for (side, name), text in zip(
+                        FRAMEWORKS.items(), lesson))
     return (f'<section id="s{title[0]}"><h2>{html.escape(title)}</h2>'
-            + f'<div class="heads">{lesson}</div>' * bool(lesson) + "".join(
+            + f'<div class="heads">{heads}</div>' * bool(heads) + "".join(
                 f'<div class="row">{cell("jax", a)}{cell("torch", b)}</div>'
                 for a, b in rows(left, right)) + "</section>")
 
@@ -135,31 +130,11 @@ def page():
     links = "".join(
         f'<li><a href="#s{title[0]}" data-key="{title[0]}">'
         f'{html.escape(title.replace(".", "", 1))}</a></li>' for title in left)
-    parts = "".join(section(title, left[title], right[title])
-                    for title in left)
-    title = "One MLP, twice: JAX and PyTorch side by side"
-    return document(title, "book", ("#s0", "Skip to the scripts"), f"""<header>
-<h1>{title}</h1>
-<p>The same network, trained on the same batches from the same weights, by two
-scripts with one outline. Left <code>mlp_jax.py</code>, right
-<code>mlp_torch.py</code>; functions of the same name stand side by side, and
-an empty half is something that one framework does not need. The keys 0 to 9
-jump to the sections.</p>
-</header>
-<nav aria-label="Sections"><ol>{links}</ol></nav>
-<main>
-{parts}
-</main>
-<footer><p>Made from the two files by <code>make book</code>.</p></footer>""",
-                    KEYS)
-
-
-def main():
-    out = Path(*sys.argv[1:2] or [PAGE])
-    files.write_atomic(out, page())
-    print(f"page     {out}")
-    return cli.OK
+    parts = "".join(section(title, LESSONS.get(title, ()), left[title],
+                            right[title]) for title in left)
+    return document("book", links=links, parts=parts,
+                    title="One MLP, twice: JAX and PyTorch side by side")
 
 
 if __name__ == "__main__":
-    cli.guard(main, "book.py")
+    cli.guard(lambda: save(page(), PAGE), "book.py")

@@ -9,6 +9,7 @@ published before and is not in results/ stays as it is.
 """
 
 import csv
+import itertools
 import json
 import re
 import shutil
@@ -24,10 +25,10 @@ from bench.report.table import Bold, Table
 from bench.report.words import name
 from bench.run.plan import SCRIPTS
 
-# Folders of results/; "" is what `make all` leaves. A figure says in its
-# entry which of them it is published with.
-COMPARISONS = ("", "floor", "floor_one_thread", "floor_tf32", "waterfall",
-               "steps", "target_64", "target_256", "target_1024")
+# Folders of results/ that a figure is published from; "" is what `make all`
+# leaves.
+COMPARISONS = {folder for figure in FIGURES.values()
+               for folder in figure.published}
 FILES = ("summary.md", "summary.csv", "results.csv", "answer.json")
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
@@ -45,8 +46,7 @@ def seconds_table(folder, fastest):
                                if column.startswith("steady")})
                 seconds.setdefault(one[3], {})[name(one)] = (
                     Bold(cell) if [*one] in fastest else cell)
-    variants = list(dict.fromkeys(
-        variant for row in seconds.values() for variant in row))
+    variants = dict.fromkeys(itertools.chain(*seconds.values()))
     return Table(["seconds an epoch, batch", *variants], [
         (size, *map(row.get, variants))
         for size, row in sorted(seconds.items())])
@@ -69,10 +69,9 @@ def copy(comparison, folder):
     out = ROOT / "results" / comparison
     shutil.rmtree(folder, ignore_errors=True)
     files.make_folder(folder)
-    pictures = [out / "figures" / f"{stem}.png"
-                for stem, figure in FIGURES.items()
+    pictures = [f"figures/{stem}.png" for stem, figure in FIGURES.items()
                 if comparison in figure.published]
-    for path in (*(out / file for file in FILES), *pictures):
+    for path in map(out.joinpath, (*FILES, *pictures)):
         if path.exists():
             shutil.copy(path, folder)
 
@@ -105,12 +104,11 @@ def main():
         f"# Results of {machine}", *(
             block for folder in sorted(target.iterdir()) if folder.is_dir()
             for block in listed(folder))]) + "\n")
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
-    if "" in done and all(mark in text for mark in MARKS):
-        head, rest = text.split(MARKS[0])
-        files.write_atomic(readme, head + MARKS[0] + first_screen(
-            target / "all") + MARKS[1] + rest.split(MARKS[1])[1])
+    if "" in done:
+        readme = ROOT / "README.md"
+        files.write_atomic(readme, re.sub(
+            f"(?s)(?<={MARKS[0]}).*?(?={MARKS[1]})",
+            lambda _: first_screen(target / "all"), readme.read_text("utf-8")))
     return cli.OK
 
 

@@ -1,9 +1,10 @@
 """What several figures have in common: a panel for each batch size, a row for
 each variant, an axis of batch sizes, log axes with plain numbers."""
 
-import numpy as np
 from matplotlib import ticker
 
+from bench.analyse import stats
+from bench.analyse.floor import of_size
 from bench.report.figures.style import plt
 
 MOST = 3  # panels side by side
@@ -55,10 +56,9 @@ def panels(sizes, xlabel, labels, tall=2.2):
     figure, grid = plt.subplots(
         len(labels), len(sizes), squeeze=False, sharex=True, sharey="row",
         figsize=(max(6.6, 3.3 * len(sizes) + 1), tall * len(labels) + 1))
-    for axis, size in zip(grid[0], sizes):
-        axis.set_title(f"batch {size}", loc="left")
-    for axis in grid[-1]:
-        axis.set_xlabel(xlabel)
+    for size, column in zip(sizes, grid.T):
+        column[0].set_title(f"batch {size}", loc="left")
+        column[-1].set_xlabel(xlabel)
     if xlabel == "epoch":
         grid[0, 0].xaxis.get_major_locator().set_params(integer=True)
     else:
@@ -101,6 +101,5 @@ def by_size(sizes, ylabel, form="{x:g}"):
 def floor(found, size):
     """Seconds an epoch at the floor, median over blocks; None where it was
     not measured."""
-    seconds = [row["floor"] for (_, other), row in found.floors.items()
-               if other == size]
-    return float(np.median(seconds)) if seconds else None
+    return stats.median(row["floor"] for row in of_size(
+        found.floors, size).values())

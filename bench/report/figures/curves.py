@@ -3,7 +3,6 @@ every epoch, and the wait for a good network."""
 
 import numpy as np
 
-from bench.analyse.costs import finished
 from bench.report.figures.axes import panels
 from bench.report.figures.style import legend, looks
 
@@ -19,7 +18,7 @@ def _curves(found, xlabel, labels, draw):
         return None
     figure, columns = panels(found.sizes, xlabel, labels)
     look = looks(found.groups)
-    for key, done in finished(found.groups):
+    for key, done in found.groups.items():
         if key[3] in columns:
             draw(columns[key[3]], done, look[key])
     legend(figure)

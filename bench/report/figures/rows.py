@@ -1,31 +1,16 @@
 """Figures with a row for each variant: seconds, ratios, parts of a run, what
 comes of it and what it takes, and where the time of a step goes."""
 
+import itertools
 import math
 
 import numpy as np
 
 from bench.analyse import costs, stats
-from bench.analyse.groups import key
-from bench.analyse.ratios import pairs, ratio
-from bench.report.figures.axes import (
-    chosen,
-    floor,
-    label_rows,
-    log,
-    panels,
-    percent,
-    rows,
-)
-from bench.report.figures.style import (
-    COLOURS,
-    HALO,
-    QUIET,
-    legend,
-    looks,
-    note,
-    plt,
-)
+from bench.analyse.groups import key, steady
+from bench.analyse.ratios import every
+from bench.report.figures import axes, style
+from bench.report.figures.style import COLOURS, QUIET, legend, note
 from bench.report.floor import bar_words
 from bench.report.words import name, three
 
@@ -36,65 +21,66 @@ PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
 def _each(found, sizes, shares=(1,), wide=8):
     """A row for each variant that finished at some batch size -> figure, axes
     from the left, [(height, key, its finished runs, its colour), …]"""
-    look = looks(found.groups)
-    done = [(key, runs) for key, runs in costs.finished(found.groups)
-            if key[3] in sizes]
-    figure, axes = rows([f"{look[key]['label']}, batch {key[3]}"
-                         for key, _ in done], shares, wide)
-    return figure, axes, [(height, key, runs, look[key]["color"])
-                          for height, (key, runs) in enumerate(done)]
+    look = style.looks(found.groups)
+    keys = [key for key in found.groups if key[3] in sizes]
+    figure, columns = axes.rows(
+        [f"{name(key)}, batch {key[3]}" for key in keys], shares, wide)
+    return figure, columns, [
+        (height, key, found.groups[key], look[key]["color"])
+        for height, key in enumerate(keys)]
 
 
-def _span(axis, span, height, **style):
+def _span(axis, span, height, **look):
     if span:
-        axis.plot(span, [height] * 2, solid_capstyle="butt", **style)
+        axis.plot(span, [height] * 2, solid_capstyle="butt", **look)
+
+
+def _value(axis, value, height, by=8, **look):
+    """The number itself beside its mark."""
+    note(axis, three(value), (value, height), (0, by), ha="center",
+         path_effects=style.HALO, **look)
 
 
 def seconds(found):
     """Steady epochs filled, the first with compilation hollow."""
-    variants = list(dict.fromkeys(name(key) for key in found.groups))
-    figure, columns = panels(found.sizes, "seconds", [""],
-                             0.42 * len(variants) + 1)
-    look = looks(found.groups)
+    variants = list(dict.fromkeys(name(key(row)) for row in found.rows))
+    figure, columns = axes.panels(found.sizes, "seconds", [""],
+                                  0.42 * len(variants) + 1)
+    look = style.looks(found.groups)
     for size, (axis,) in columns.items():
-        label_rows(axis, variants)
+        axes.label_rows(axis, variants)
         axis.margins(x=0.18)
-        if bound := floor(found, size):
+        if bound := axes.floor(found, size):
             axis.axvline(bound, color="black", lw=1)
             note(axis, "floor", (bound, 0), (3, 3), va="baseline",
                  xycoords=("data", "axes fraction"))
         for row in found.rows:
             if row["batch_size"] == size and row["ok"]:
-                style = look[key(row)]
-                _both_epochs(axis, row, variants.index(style["label"]),
-                             style["color"])
+                _both_epochs(axis, row, variants.index(name(key(row))),
+                             look[key(row)]["color"])
     return figure
 
 
 def _both_epochs(axis, row, height, color):
-    first, steady = row["first_epoch_s"], row["steady_epoch_s"]
-    if steady is not None:
-        _span(axis, (steady, first), height, color=color, lw=0.8, alpha=0.5,
+    first, (middle, span) = row["first_epoch_s"], steady(row)
+    if middle is not None:
+        _span(axis, (middle, first), height, color=color, lw=0.8, alpha=0.5,
               zorder=1)
-    if row["steady_low_s"]:
-        _span(axis, (row["steady_low_s"], row["steady_high_s"]), height,
-              color=color, lw=3, alpha=0.35)
-    for value, fill, by, ink in ((steady, color, 9, "black"),
+    _span(axis, span, height, color=color, lw=3, alpha=0.35)
+    for value, fill, by, ink in ((middle, color, 9, "black"),
                                  (first, "white", -9, "#555555")):
         if value is not None:
             axis.plot(value, height, "o", color=color, mfc=fill)
-            note(axis, three(value), (value, height), (0, by), ha="center",
-                 color=ink, path_effects=HALO)
+            _value(axis, value, height, by, color=ink)
 
 
 def ratios(found):
     """JAX over PyTorch; None without the two."""
-    both = [two for first, second in pairs(found.groups)
-            if (first[0], second[0]) == tuple(COLOURS)
-            and (two := ratio(found, first, second))]
+    both = [two for two in every(found)
+            if [two.first[0], two.second[0]] == [*COLOURS]]
     if not both:
         return None
-    figure, (axis,) = rows([
+    figure, (axis,) = axes.rows([
         f"{name(two.first)} / {name(two.second)}, batch {two.first[3]}"
         for two in both])
     axis.axvline(1, color="black", lw=1)
@@ -106,9 +92,8 @@ def ratios(found):
         paint = COLOURS[two.order[0][0]] if two.order else QUIET
         _span(axis, two.span, height, color=paint, lw=2)
         axis.plot(two.value, height, "o", color=paint, ms=5)
-        note(axis, three(two.value), (two.value, height), (0, 8), fontsize=7.5,
-             ha="center", path_effects=HALO)
-    log(axis, "x")
+        _value(axis, two.value, height, fontsize=7.5)
+    axes.log(axis, "x")
     axis.set_xlabel("ratio of steady epochs: left of 1 JAX is faster, right "
                     "of 1 PyTorch")
     return figure
@@ -116,11 +101,11 @@ def ratios(found):
 
 def parts(found):
     """What the seconds of a whole run go into."""
-    figure, (axis,), variants = _each(found, chosen(found.sizes))
+    figure, (axis,), variants = _each(found, axes.chosen(found.sizes))
     for height, _, done, _ in variants:
         left, split = 0.0, [costs.parts(r) for r in done]
         for part, paint in PARTS.items():
-            value = np.median([one[part] for one in split])
+            value = stats.median(one[part] for one in split)
             axis.barh(height, value, left=left, color=paint, height=0.7,
                       label=part)
             left += value
@@ -149,7 +134,7 @@ def final(found):
                 right.plot(np.array(peaks) / 2**20, [height] * len(peaks),
                            mark, color=paint, ms=4, alpha=0.7)
     left.set_xlabel("test accuracy: runs, mean, 95 % interval of the test set")
-    left.xaxis.set_major_formatter(percent)
+    left.xaxis.set_major_formatter(axes.percent)
     right.set(xlabel="peak memory, MiB: process (◇: device)",
               xlim=(0, 1.1 * right.get_xlim()[1]))
     return figure
@@ -172,24 +157,23 @@ def energy(found):
 
 def waterfall(found):
     """From each eager rung down to the products; None without floors."""
-    sizes = chosen(sorted({size for _, size in found.waterfalls}))
+    sizes = axes.chosen(sorted({size for _, size in found.waterfalls}))
     frameworks = sorted({framework for framework, _ in found.waterfalls})
     if not sizes:
         return None
-    figure, axes = plt.subplots(
+    figure, grid = style.plt.subplots(
         len(frameworks), len(sizes), squeeze=False,
         figsize=(5.2 * len(sizes) + 1, 2.5 * len(frameworks) + 0.9))
-    for (framework, size), bars in found.waterfalls.items():
-        if size not in sizes:
-            continue
-        axis = axes[frameworks.index(framework), sizes.index(size)]
-        label_rows(axis, [bar_words(bar) for bar, _ in bars])
-        upper = _bars(axis, bars, COLOURS[framework])
-        (top, _), _ = bars[0]
-        axis.set_title(f"{' '.join(top)}, batch {size}: {three(upper)} µs a "
-                       "step", loc="left", fontsize=9)
-    for axis in axes.flat:
-        axis.set_visible(axis.has_data())
+    places = itertools.product(frameworks, sizes)
+    for axis, (framework, size) in zip(grid.flat, places):
+        bars = found.waterfalls.get((framework, size))
+        axis.set_visible(bool(bars))
+        if bars:
+            axes.label_rows(axis, [bar_words(bar) for bar, _ in bars])
+            upper = _bars(axis, bars, COLOURS[framework])
+            (top, _), _ = bars[0]
+            axis.set_title(f"{' '.join(top)}, batch {size}: {three(upper)} µs "
+                           "a step", loc="left", fontsize=9)
     return figure
 
 
@@ -210,6 +194,6 @@ def _bars(axis, bars, paint):
         upper -= middle
     axis.set_xlim(left=end)
     axis.margins(x=0.12)
-    log(axis, "x")
+    axes.log(axis, "x")
     axis.set_xlabel("µs a step, log scale")
     return whole

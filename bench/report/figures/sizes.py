@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bench.analyse.costs import finished
+from bench.analyse import stats
 from bench.analyse.floor import fits
 from bench.report.figures.axes import by_size, floor
 from bench.report.figures.style import looks, note
@@ -15,11 +15,10 @@ def _medians(found, value):
     """{variant: {batch size: median over its runs of value(r, seconds of a
     steady epoch)}}"""
     medians = {}
-    for key, done in finished(found.groups):
-        values = [value(r, seconds) for r in done
-                  if (seconds := r["timing"]["steady_epoch_s"])]
-        if values:
-            medians.setdefault(key[:3], {})[key[3]] = float(np.median(values))
+    for (*variant, size), done in found.groups.items():
+        if values := [value(r, seconds) for r in done
+                      if (seconds := r["timing"]["steady_epoch_s"])]:
+            medians.setdefault(tuple(variant), {})[size] = stats.median(values)
     return medians
 
 
