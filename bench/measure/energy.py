@@ -1,9 +1,9 @@
 """Joules of a rung, by the energy counter of an NVIDIA device.
 
-The counter (NVML, millijoules since the driver was
-loaded) is read around at least ten seconds of epochs without evaluation, and
-around ten seconds of doing nothing just before, with everything in place.
-Exit 4 where there is no counter: then energy is "not measured".
+The counter (NVML, millijoules since the driver was loaded) is read around at
+least ten seconds of epochs without evaluation, and around ten seconds of doing
+nothing just before, with everything in place. Exit 4 where there is no
+counter: then energy is "not measured".
 """
 
 import os

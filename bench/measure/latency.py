@@ -1,9 +1,9 @@
 """How long a trained network takes to answer.
 
-The script trains for one epoch; then batches of
-test images in NumPy go in, one after the other, and logits in NumPy come out,
-as in a server that holds one request at a time. Both the forward pass as it
-is written and its compiled form are timed.
+The script trains for one epoch. Then batches of test images in NumPy go in,
+one after the other, and logits in NumPy come out, as in a server that holds
+one request at a time. Both the forward pass as it is written and its compiled
+form are timed.
 """
 
 import itertools

@@ -1,9 +1,9 @@
 """What one training step consists of: counted, not timed.
 
-Of JAX: the primitives of the traced step, and the
-instructions that are left in the program that XLA made of it. Of PyTorch: the
-operators that the profiler sees in an eager step, and the kernels that
-Inductor generated for the compiled one.
+Of JAX: the primitives of the traced step, and the instructions that are left
+in the program that XLA made of it. Of PyTorch: the operators that the profiler
+sees in an eager step, and the kernels that Inductor generated for the compiled
+one.
 """
 
 import re
