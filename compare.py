@@ -32,7 +32,7 @@ from bench.run import dataset, environment, folder, grid, plan, recipe, sweep
 
 PROG = "compare.py"
 FULL = {"variants": plan.every_variant(slow=False), "batch_sizes": [64, 256, 1024],
-        "seeds": [0, 1, 2], "epochs": 10}
+        "seeds": [0, 1, 2, 3, 4], "epochs": 10}
 # The cheap ones: torch.compile takes ten seconds for a step.
 QUICK = {"variants": [v for v in FULL["variants"] if v.contender != "torch"
                       or not RUNGS[v.rung].ahead],
@@ -55,7 +55,7 @@ def make_parser():
     add("--batch-sizes", nargs="+", type=cli.whole(1), metavar="N",
         help="default: 64 256 1024")
     add("--seeds", nargs="+", type=cli.seed, metavar="N",
-        help="default: 0 1 2")
+        help="default: 0 1 2 3 4")
     add("--epochs", type=cli.whole(1, 100_000), metavar="N",
         help="default: 10")
     add("--steps", type=cli.whole(1, 1_000_000), metavar="N",
@@ -94,7 +94,9 @@ def arguments(argv=None):
             warn(PROG, f"--{name.replace('_', '-')}: each value is run once")
         setattr(args, name, once)
     if args.only != "certify":  # a certificate says what could not run
-        args.variants = with_a_gpu(args)
+        args.variants = list(with_a_gpu(args))
+        args.control = plan.add_control(args.variants, args.scripts,
+                                        args.chosen.own)
     args.cpus = plan.choose_cores(args.threads)
     return args
 
@@ -122,6 +124,7 @@ def main():
         "precision", "device", "epochs")}
     runs = grid.Grid(args.out, settings, args.scripts, args.cpus, args.timeout,
                      args.data_dir, args.chosen.own, args.steps)
+    runs.members = args.variants
     with folder.locked(runs.out):
         output.check_targets(runs.out)
         settings["dataset"], runs.data_dir = dataset.find_data(
@@ -130,8 +133,7 @@ def main():
         if args.only == "certify":
             return certify(args, runs)
         found = compare(args, runs)
-        drawn = output.write(runs.out, found, runs.machine(),
-                             pdf=args.only == "report")
+        drawn = output.write(runs.out, found, pdf=args.only == "report")
     sections = (("Audit", "Parity") if args.only == "audit"
                 else args.chosen.sections)
     if args.chosen.title:
@@ -146,7 +148,8 @@ def main():
 def compare(args, runs):
     """Certificate, runs, measurements, audit -> Found."""
     certified, refused = certificate.for_comparison(
-        runs, args.variants, args.batch_sizes, args.chosen.vary)
+        runs, [v for v in args.variants if v.contender != args.control],
+        args.batch_sizes, args.chosen.vary)
     peak = measures.peak_flops(runs, args.variants)
     measurements = measures.Measurements(runs, args.variants, args.measure)
     records, measured = sweep.run_all(runs, measurements, plan.blocks(
@@ -154,9 +157,12 @@ def compare(args, runs):
         partial(measures.block, args.measure, args.variants,
                 args.batch_sizes)), output.line,
         dry=args.only in ("audit", "report"))
-    return Found(records, certificate.verdict(certified, records, refused),
+    proof = certificate.verdict(certified, [
+        r for r in records if r["contender"] != args.control], refused)
+    return Found(records, proof,
                  audit.audit(records, args.chosen.vary, peak),
-                 runs.script_hashes(), measured, measurements.missing())
+                 runs.script_hashes(), measured, measurements.missing(),
+                 args.control)
 
 
 def ending(args, found, drawn):

@@ -149,6 +149,7 @@ def parse_flags(argv=None):
     add("--init", help="read the initial weights from this .npz file")
     add("--save", help="write the final weights to this .npz file")
     add("--json", help="write the record to this file; - is stdout")
+    add("--turns", action="store_true", help="wait on stdin for each epoch")
     args = parser.parse_args(argv)
     if args.lr is None:
         args.lr = 0.001 if args.optimizer == "adam" else 0.1
@@ -376,6 +377,8 @@ def evaluate(state, x, y):
 # The clock starts before the batch order of an epoch is made and stops after
 # a fence, which waits for the device: without it the clock would tell how
 # fast Python can ask. Evaluation, logging and writing are outside.
+# With --turns several runs are alive at once and train one epoch each, in
+# turns, so that they meet the same noise of the machine. Who waits, sleeps.
 
 def fence(values):
     """Wait until these are computed"""
@@ -402,7 +405,7 @@ def new_record(args):
     return {"schema": 2, "status": "ok", "framework": "jax",
             "config": {name: value for name, value in vars(args).items()
                        if name not in ("data_dir", "init", "save", "json",
-                                       "dtype")},
+                                       "turns", "dtype")},
             "timing": {"import_s": IMPORTED - BEGIN, "compile_s": None,
                        "order_s": [], "epoch_s": [], "read_s": [],
                        "evaluate_s": 0.0}, "compilations": [], "epochs": [],
@@ -472,9 +475,18 @@ def compile_ahead(args, state, images, labels, record):
     return program
 
 
+def tell(args, words, wait=False):
+    """With --turns: a line to who started this; then wait for one, or not"""
+    if args.turns:
+        print(words, flush=True)
+        if wait and not sys.stdin.readline():
+            data.end(130, "stopped")
+
+
 def train(args, program, state, sets, record):
     """Every epoch -> final state"""
     timing, orders = record["timing"], hashlib.sha256()
+    tell(args, "ready", wait=True)
     for epoch in range(args.epochs):
         before, start = compilations(), clock()
         # ------------------------------------------------- the clock runs
@@ -487,6 +499,7 @@ def train(args, program, state, sets, record):
         fence((state, metrics))
         # ---------------------------------------------- the clock stopped
         end = clock()
+        tell(args, f"epoch {epoch + 1} {end - start}")
         curve = to_host(metrics)
         # Reading takes next to no time, unless the fence did not wait.
         timing["read_s"].append(clock() - end)
@@ -496,6 +509,7 @@ def train(args, program, state, sets, record):
         orders.update(order.tobytes())
         record["order_sha256"] = orders.hexdigest()
         log_epoch(args, state, sets, record, curve, start, end)
+        tell(args, f"done {epoch + 1}", wait=epoch + 1 < args.epochs)
     return state
 
 

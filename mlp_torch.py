@@ -150,6 +150,7 @@ def parse_flags(argv=None):
     add("--init", help="read the initial weights from this .npz file")
     add("--save", help="write the final weights to this .npz file")
     add("--json", help="write the record to this file; - is stdout")
+    add("--turns", action="store_true", help="wait on stdin for each epoch")
     args = parser.parse_args(argv)
     if args.lr is None:
         args.lr = 0.001 if args.optimizer == "adam" else 0.1
@@ -433,6 +434,8 @@ def evaluate(state, x, y):
 # The clock starts before the batch order of an epoch is made and stops after
 # a fence, which waits for the device: without it the clock would tell how
 # fast Python can ask. Evaluation, logging and writing are outside.
+# With --turns several runs are alive at once and train one epoch each, in
+# turns, so that they meet the same noise of the machine. Who waits, sleeps.
 
 def fence(values):
     """Wait until the device has done what it was asked for"""
@@ -461,7 +464,7 @@ def new_record(args):
     return {"schema": 2, "status": "ok", "framework": "torch",
             "config": {name: value for name, value in vars(args).items()
                        if name not in ("data_dir", "init", "save", "json",
-                                       "dtype")},
+                                       "turns", "dtype")},
             "timing": {"import_s": IMPORTED - BEGIN, "compile_s": None,
                        "order_s": [], "epoch_s": [], "read_s": [],
                        "evaluate_s": 0.0}, "compilations": [], "epochs": [],
@@ -531,9 +534,18 @@ def compile_ahead(args, state, images, labels, record):
     return program
 
 
+def tell(args, words, wait=False):
+    """With --turns: a line to who started this; then wait for one, or not"""
+    if args.turns:
+        print(words, flush=True)
+        if wait and not sys.stdin.readline():
+            data.end(130, "stopped")
+
+
 def train(args, program, state, sets, record):
     """Every epoch -> final state"""
     timing, orders = record["timing"], hashlib.sha256()
+    tell(args, "ready", wait=True)
     for epoch in range(args.epochs):
         before, start = compilations(), clock()
         # ------------------------------------------------- the clock runs
@@ -546,6 +558,7 @@ def train(args, program, state, sets, record):
         fence((state, metrics))
         # ---------------------------------------------- the clock stopped
         end = clock()
+        tell(args, f"epoch {epoch + 1} {end - start}")
         curve = to_host(metrics)
         # Reading takes next to no time, unless the fence did not wait.
         timing["read_s"].append(clock() - end)
@@ -555,6 +568,7 @@ def train(args, program, state, sets, record):
         orders.update(order.tobytes())
         record["order_sha256"] = orders.hexdigest()
         log_epoch(args, state, sets, record, curve, start, end)
+        tell(args, f"done {epoch + 1}", wait=epoch + 1 < args.epochs)
     return state
 
 

@@ -35,7 +35,8 @@ def train(script, path, *flags, code=0, env=None, **options):
     variables = {**os.environ, **(env or {})}
     seen = {"environment": environment.describe(variables),
             "affinity": environment.affinity(), "host_peak_bytes": 10**9,
-            "cache": environment.cache_states(variables)}
+            "cache": environment.cache_states(variables), "turns": {},
+            "block_started_unix_s": 0.0}
     done = call(ROOT / script, "--dataset", DATASET, "--data-dir", FOLDER,
                 "--json", path, *flags, env=env, **options)
     assert done.returncode == code, done.stderr

@@ -4,7 +4,7 @@ accuracy, memory, and what bench/measure found."""
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import by_block, in_order, key, together
+from bench.analyse.groups import by_block, cold, in_order, key, together
 from bench.kit import network
 from bench.kit.rungs import RUNGS
 
@@ -37,6 +37,7 @@ def compilation(groups):
     """(key, caches, runs, medians of tracing, lowering and compiling or None
     each, of recording a graph, of the sum) of what compiles."""
     for variant, done in groups.items():
+        done = cold(done)
         times = [r["timing"] for r in done if r["timing"]["compile_s"]]
         if not times:
             continue

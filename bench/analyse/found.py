@@ -3,6 +3,7 @@ figure and sentence."""
 
 from bench.analyse.floor import floors
 from bench.analyse.groups import group, key, summarise
+from bench.analyse.ratios import controls, find_width
 from bench.analyse.waterfall import waterfalls
 from bench.proof import audit
 from bench.run.plan import SCRIPTS
@@ -12,17 +13,22 @@ class Found:
     """records: all of the comparison; proof: (proved, line, certificate or
     None); verdicts: the audit's; scripts: {contender: hash of its script};
     measured: records of bench/measure; missing: {kind that was asked for: why
-    some of it is missing, or None}; width: what two runs of one script differ
-    by on this machine (natural logarithm), or None."""
+    some of it is missing, or None}; control: the contender that is another
+    one once more, or None; width: what two runs of one script differ by on
+    this machine (natural logarithm), or None."""
 
     def __init__(self, records, proof, verdicts, scripts, measured=(),
-                 missing=None, width=None):
+                 missing=None, control=None):
         self.records, self.proof, self.verdicts = records, proof, verdicts
-        self.scripts, self.width = scripts, width
+        self.scripts = scripts
         self.measured, self.missing = measured, missing or {}
         self.unfair = audit.unfair(verdicts)
         self.done = [r for r in records if r["status"] == "ok"]
-        self.groups, self.rows = group(self.done), summarise(records)
+        self.controls = controls(group(self.done), scripts)
+        self.width = find_width(self.controls)
+        shown = [r for r in records if r["contender"] != control]
+        self.groups = group([r for r in shown if r["status"] == "ok"])
+        self.rows = summarise(shown)
         self.sizes = sorted({r["config"]["batch_size"] for r in self.done})
         self.floors, self.again = (floors(self.done, self.measured, kind)
                                    for kind in ("floor", "floor-again"))

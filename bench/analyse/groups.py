@@ -46,7 +46,8 @@ def summarise(records):
         row = dict.fromkeys(SUMMARY)
         row.update(zip(SUMMARY, (*variant, len(members), len(done))))
         for column in ("compile_s", "first_epoch_s", "total_s"):
-            row[column] = stats.median(r["timing"][column] for r in done)
+            row[column] = stats.median(r["timing"][column]
+                                       for r in cold(done))
         for place in ("host", "device"):
             peak = stats.median(
                 r["memory"][f"{place}_peak_bytes"] for r in done)
@@ -84,9 +85,24 @@ def together(*series):
     return [[one[block] for block in blocks] for one in series]
 
 
+def log_ratios(groups, first, second):
+    """{block: log of the ratio of the steady epochs of two keys}, of the
+    blocks in which both took their turns to the end."""
+    runs = [{(r["block"], r["block_started_unix_s"]): r["timing"]["epoch_s"]
+             for r in groups.get(key, ())} for key in (first, second)]
+    return {block: stats.rounds(runs[0][block, start][1:],
+                                runs[1][block, start][1:])
+            for block, start in sorted(runs[0].keys() & runs[1].keys())
+            if len(runs[0][block, start]) > 1}
+
+
 def paired(groups, first, second):
     """Ratio of the steady times of two keys over the blocks both finished in
     -> (ratio, interval or None, blocks), or None without any."""
-    one, two = together(*(by_block(groups[key], "steady_epoch_s")
-                          for key in (first, second)))
-    return (*stats.ratio(one, two), len(one)) if one else None
+    logs = [*log_ratios(groups, first, second).values()]
+    return (*stats.across(logs), len(logs)) if logs else None
+
+
+def cold(records):
+    """Those that compiled with an empty cache; all of them where none did."""
+    return [r for r in records if r.get("cache") != "warm"] or records

@@ -7,7 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import by_block, paired, scores_by_seed, together
+from bench.analyse.groups import (
+    by_block,
+    cold,
+    key,
+    log_ratios,
+    paired,
+    scores_by_seed,
+    together,
+)
 from bench.proof import audit
 from bench.proof.judging import REFERENCE
 
@@ -70,7 +78,11 @@ def ratio(found, first, second):
     numbers = paired(found.groups, first, second)
     if not numbers:
         return None
-    value, span, count = numbers
+    return judged(found, first, second, *numbers)
+
+
+def judged(found, first, second, value, span, count):
+    """A ratio -> Compared."""
     same = same_script(first, second, found.scripts)
     verdict = FIRST if value < 1 else SECOND
     if span is None:
@@ -104,14 +116,45 @@ def fastest(found):
     return {two.first for two in best if two and two.verdict == FIRST}
 
 
-def find_width(groups, scripts):
-    """The largest |log ratio| that the intervals of two runs of one script
-    reach, or None where there are no such two."""
-    ends = [abs(math.log(end)) for first, second in pairs(groups)
+def controls(groups, scripts):
+    """{batch size: (ratio, interval or None, blocks)} of two runs of one
+    script."""
+    return {first[3]: two for first, second in pairs(groups)
             if same_script(first, second, scripts)
-            and (two := paired(groups, first, second)) and two[1]
-            for end in two[1]]
-    return max(ends, default=None)
+            and (two := paired(groups, first, second))}
+
+
+def find_width(controls):
+    """The largest |log ratio| that their intervals reach, or None."""
+    return max((abs(math.log(end)) for _, span, _ in controls.values()
+                for end in span or ()), default=None)
+
+
+def pooled(found):
+    """Each framework's fastest variant over all batch sizes together ->
+    Compared, or None where there are no two such. In each block the mean of
+    the logarithms over the batch sizes, then the interval over blocks."""
+    best = []
+    for contender in found.pair:
+        means = {}
+        for row in found.rows:
+            if row["contender"] == contender and row["steady_epoch_s"]:
+                means.setdefault(key(row)[:3], []).append(
+                    math.log(row["steady_epoch_s"]))
+        best += sorted((variant for variant in means
+                        if len(means[variant]) == len(found.sizes)),
+                       key=lambda variant: np.mean(means[variant]))[:1]
+    if len(best) != 2 or len(found.sizes) < 2 or not all(
+            alike(found.groups, *((*one, size) for one in best))
+            for size in found.sizes):
+        return None
+    logs = together(*(log_ratios(found.groups, *((*one, size) for one in best))
+                      for size in found.sizes))
+    if not logs[0]:
+        return None
+    value, span = stats.across(np.mean(logs, axis=0))
+    return judged(found, *((*one, None) for one in best), value, span,
+                  len(logs[0]))
 
 
 # ---------------------------------------------------------------- accuracy
@@ -146,7 +189,7 @@ def first_epochs(groups):
     """(key, processes, (ratio, interval or None)) of the first epoch, with
     compilation, and a steady epoch of the same process."""
     for one, members in groups.items():
-        first, steady = together(*(by_block(members, field) for field in (
+        first, steady = together(*(by_block(cold(members), field) for field in (
             "first_epoch_s", "steady_epoch_s")))
         if first:
             yield one, len(first), stats.ratio(first, steady)
@@ -157,8 +200,8 @@ def repayments(groups):
     that compiled with an empty cache beside the reference."""
     for one, members in groups.items():
         base = (*REFERENCE[:2], *one[2:])
-        if not alike(groups, base, one) or any(
-                r.get("cache") == "warm" for r in members):
+        members = [r for r in members if r.get("cache") != "warm"]
+        if not members or not alike(groups, base, one):
             continue
         cost, slow, fast = together(
             by_block(members, "compile_s"),

@@ -1,7 +1,8 @@
 """Medians, intervals and ratios; the unit is the process, never the epoch.
 
 Epochs inside a process share its memory layout, its core and its neighbours:
-they are not independent, so a process counts as one number (its median).
+they are not independent, so a process counts as one number, and two processes
+that took turns as one ratio.
 """
 
 import math
@@ -59,14 +60,29 @@ def seconds(values):
 
 
 def ratio(first, second):
-    """Times of two variants, paired by block -> (ratio, (low, high) or None).
+    """Times of two variants, paired by block -> (ratio, (low, high) or None):
+    geometric mean over blocks of first / second."""
+    return across(np.log(first) - np.log(second))
 
-    Geometric mean over blocks of first / second. Pairing inside a block, a
-    stretch of neighbouring minutes, cancels the drift of a shared machine.
+
+def across(logs):
+    """Logarithms of ratios, one a block -> (ratio, (low, high) or None)."""
+    span = interval(logs)
+    return float(np.exp(np.mean(logs))), span and tuple(map(math.exp, span))
+
+
+def rounds(first, second):
+    """Epochs of two runs that took turns -> log of their ratio: the median of
+    the averages of any two rounds (Hodges and Lehmann 1963,
+    https://doi.org/10.1214/aoms/1177704172).
+
+    The two of a round met the same noise, and a round in which they did not
+    counts no more than any other. docs/protocol.md has what it was chosen
+    from.
     """
     logs = np.log(first) - np.log(second)
-    span = interval(logs)
-    return float(np.exp(logs.mean())), span and tuple(map(math.exp, span))
+    one, two = np.triu_indices(len(logs))
+    return float(np.median((logs[one] + logs[two]) / 2))
 
 
 def decided(span, same=1):

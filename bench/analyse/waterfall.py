@@ -9,7 +9,6 @@ import numpy as np
 from bench.analyse.floor import of_size
 from bench.analyse.groups import by_block, together
 
-AGAIN = "-again"  # names the second run of a script that has one already
 # From the top down; a level that was not run is stepped over.
 LEVELS = {
     "jax": (("jax", "eager"), ("jax-unfused", "step"), ("jax", "step"),

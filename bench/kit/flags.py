@@ -66,6 +66,7 @@ def parse(script, rungs, default_rung, argv=None):
         help="how much is compiled as one")
     add("--feed", choices=("device", "host"), default="device",
         help="data resident on the device, or cut on the host every step")
+    add("--turns", action="store_true", help="wait on stdin for each epoch")
     add("--init", type=cli.path, metavar="FILE", help="read initial weights (.npz)")
     add("--save", type=cli.path, metavar="FILE", help="write final weights (.npz)")
     add("--json", type=cli.path, metavar="FILE",

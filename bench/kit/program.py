@@ -56,6 +56,14 @@ def importing(package):
         sys.exit(ENVIRONMENT)
 
 
+def tell(args, words, wait=False):
+    """With --turns: a line to who started this; then wait for one, or not."""
+    if args.turns:
+        print(words, flush=True)
+        if wait and not sys.stdin.readline():
+            raise Fault(130, "stopped")
+
+
 # -------------------------------------------------------------------- run
 
 def read_sets(args):
@@ -80,7 +88,8 @@ class Run:
         self.record = {
             "schema": files.SCHEMA, "status": "ok", "framework": framework,
             "config": {key: value for key, value in vars(args).items()
-                       if key not in ("data_dir", "init", "save", "json")},
+                       if key not in ("data_dir", "init", "save", "json",
+                                      "turns")},
             "timing": self.timing, "compilations": [], "epochs": [],
             "steps": {"loss": [], "accuracy": []}}
 
@@ -169,6 +178,7 @@ class Run:
         metrics: S rows of (loss, accuracy). evaluate(state, x, y) -> (loss,
         accuracy).
         """
+        tell(self.args, "ready", wait=True)
         for epoch in range(self.args.epochs):
             before, start = self.compiled(), clock()
             # ------------------------------------------- the clock runs
@@ -179,6 +189,7 @@ class Run:
             self.fence((state, metrics))
             # ------------------------------------------- the clock stands
             end = clock()
+            tell(self.args, f"epoch {epoch + 1} {end - start}")
             curve = np.asarray(self.to_host(metrics))
             # After an honest fence nothing is left to wait for: the audit
             # looks whether reading the result took long.
@@ -189,6 +200,8 @@ class Run:
             self.orders.update(order.tobytes())
             self.record["order_sha256"] = self.orders.hexdigest()
             self._log(epoch + 1, state, evaluate, curve, start, end)
+            tell(self.args, f"done {epoch + 1}",
+                 wait=epoch + 1 < self.args.epochs)
         return state
 
     def _log(self, epoch, state, evaluate, curve, start, end):

@@ -6,6 +6,7 @@ break is in rules.py. An unfair comparison gets no ratio and no joint figure.
 """
 
 from bench.kit.rungs import RUNGS
+from bench.proof.clocks import clocks
 from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING, Verdict, name, who, within
 
 # ------------------------------------------------------------------ across
@@ -39,9 +40,11 @@ def _none(r):
     return ()
 
 
-def _compiles(r):
-    """All but PyTorch's eager rung have something to find in a cache."""
-    return r["framework"] != "torch" or RUNGS[r["config"]["rung"]].ahead
+def _cached(r):
+    """All but PyTorch's eager rung have something to find in a cache; the
+    first blocks find none."""
+    return r["block"], r["framework"] != "torch" or (
+        RUNGS[r["config"]["rung"]].ahead)
 
 
 # (rule, what must be equal, between the runs that agree in this, what `vary`
@@ -58,7 +61,7 @@ SAME = (
     ("schedule", _of("config", "schedule"), _none, None),
     ("threads", _of("environment", "threads"), _none, None),
     ("cores", _of("affinity"), _none, None),
-    ("compile cache", _of("cache"), _compiles, "cache"),
+    ("compile cache", _of("cache"), _cached, "cache"),
     ("steps per epoch", _of("steps_per_epoch"), _size, None),
     ("samples per epoch", _of("samples_per_epoch"), _size, None),
     ("epochs", _of("config", "epochs"), _size, None),
@@ -117,7 +120,7 @@ def audit(records, vary=(), peak=None):
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return [Verdict("runs", UNFAIR, "no run finished")]
-    return [*_across(done, vary), *within(done, peak)]
+    return [*_across(done, vary), *within(done, peak), *clocks(done)]
 
 
 def unfair(verdicts):

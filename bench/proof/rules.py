@@ -4,7 +4,6 @@ A wrong clock, an epoch of one step or a recompilation is found by arithmetic.
 """
 
 import math
-from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -15,7 +14,6 @@ FAIR, WARNING, UNFAIR, UNKNOWN = "fair", "warning", "UNFAIR", "not measured"
 # What a short product reaches beside other work can be a third of what the
 # machine can do; the errors that this is for are wrong by far more.
 FLOPS_MARGIN = 4
-APART = 600  # seconds without a run that end a block's neighbourhood
 
 
 class Verdict(NamedTuple):
@@ -162,7 +160,6 @@ def within(done, peak):
             words = found[0] + more
         yield Verdict(rule, level if found else FAIR, words)
     yield _cold(done)
-    yield _neighbours(done)
 
 
 def grouped(records, key):
@@ -173,31 +170,14 @@ def grouped(records, key):
     return groups.values()
 
 
-def _neighbours(done):
-    """Ratios are taken inside a block because its runs are minutes apart; a
-    comparison that was stopped and resumed, or has grown, may break that."""
-    def started(r):
-        return r["timing"].get("started_unix_s")
-
-    rule = "neighbours in time"
-    timed = [r for r in done if started(r) is not None]
-    for members in grouped(timed, lambda r: r.get("block")):
-        for first, second in pairwise(sorted(members, key=started)):
-            gap = started(second) - started(first) - first["timing"]["total_s"]
-            if gap > APART:
-                return Verdict(rule, WARNING, (
-                    f"{name(second)} began {gap / 60:.0f} minutes after the "
-                    "run before it in its block: drift is not cancelled"))
-    return Verdict(rule, FAIR, "no pause inside a block")
-
-
 def _cold(done):
     """A cache that was warm but called cold shows in the seconds."""
     def seconds(r):
         return r["timing"].get("compile_s")
 
     def variant(r):
-        return who(r), *map(r["config"].get, ("rung", "feed", "batch_size"))
+        return who(r), r.get("cache"), *map(r["config"].get, (
+            "rung", "feed", "batch_size"))
 
     rule = "cold means cold"
     verdict = Verdict(rule, FAIR, "compile seconds agree within a variant")

@@ -6,7 +6,7 @@ few runs to say.
 """
 
 from bench.analyse import ratios
-from bench.analyse.groups import key, steady
+from bench.analyse.groups import cold, key, steady
 from bench.report import words
 from bench.report.words import listed, name, plural, three, verdict, with_span
 
@@ -61,8 +61,23 @@ def speed(found):
               if two.span}
     over = (", with 95 % intervals over " + f"{min(counts)} to " * (
         len(counts) > 1) + plural(max(counts), "block")) if counts else ""
-    return ("Steady epochs, the fastest rung of each framework in these runs: "
-            f"{listed(parts)}{over}.")
+    return together(found) + (
+        "Steady epochs, the fastest rung of each framework in these runs: "
+        f"{listed(parts)}{over}.")
+
+
+def together(found):
+    """One ratio for the whole comparison, where there are several sizes."""
+    two = ratios.pooled(found)
+    if not two:
+        return ""
+    value, span, fast, slow = two.value, two.span, two.first, two.second
+    if value > 1:
+        value, fast, slow = 1 / value, slow, fast
+        span = span and (1 / span[1], 1 / span[0])
+    doubt = "" if two.order else " (no difference is shown)"
+    return (f"Over the {len(found.sizes)} batch sizes {name(fast)} takes "
+            f"{with_span(value, span)} of the time of {name(slow)}{doubt}. ")
 
 
 def _sizes(compared):
@@ -111,12 +126,9 @@ def waiting(found):
     parts = [f"{who} {' to '.join(dict.fromkeys(map(three, ends)))} s"
              for who, values in compiles.items()
              for ends in [(min(values), max(values))]]
-    caches = {str(r.get("cache")) for r in found.done
-              if r["timing"]["compile_s"]}
-    cache = ("a cache that was filled before" if caches == {"warm"} else
-             "an empty cache")
-    if len(caches) > 1:
-        cache = "caches of which some were filled before"
+    warm = any(r.get("cache") == "warm" and r["timing"]["compile_s"]
+               for members in found.groups.values() for r in cold(members))
+    cache = "a cache that was filled before" if warm else "an empty cache"
     nothing = (f"; {listed(sorted(eager))} compile{'s' * (len(eager) == 1)} "
                "nothing ahead" if eager else "")
     return (f"Before its first step a run compiles: {listed(parts)} (medians, "

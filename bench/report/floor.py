@@ -5,9 +5,10 @@ import numpy as np
 from bench.analyse import stats
 from bench.analyse.floor import fits, of_size, orders, shares
 from bench.analyse.groups import together
-from bench.analyse.waterfall import AGAIN, LEVELS, ends
+from bench.analyse.waterfall import LEVELS, ends
 from bench.report.table import PERCENT, Table, by_variant
 from bench.report.words import TEXTS, name, three, with_span
+from bench.run.plan import AGAIN
 
 
 def bar_words(bar):

@@ -7,7 +7,6 @@ summary.md       the same to read, with ratios, certificate, audit, failures
 summary.tex      its tables for LaTeX
 answer.json      its first sentences, and where they were found
 report.html      all of it on one page, with the figures inside
-aa.json          what two runs of one script differ by, after `make aa`
 """
 
 import hashlib
@@ -18,9 +17,8 @@ from pathlib import Path
 
 from bench.analyse import ratios
 from bench.analyse.groups import SUMMARY
-from bench.kit import files
 from bench.kit.cli import STORAGE, Fault, clean, warn
-from bench.kit.files import ROOT, make_folder, write_atomic
+from bench.kit.files import make_folder, write_atomic
 from bench.report import paper, words
 from bench.report.figures.registry import FIGURES, draw
 from bench.report.page import page
@@ -107,32 +105,12 @@ def printed(found, titles):
         ) + "\n"
 
 
-# ------------------------------------------------------------- A/A control
-
-def find_width(out, found, machine):
-    """What two runs of one script differ by: in this comparison, which then
-    keeps it, or as `make aa` found it on this machine; or None."""
-    width = ratios.find_width(found.groups, found.scripts)
-    if width is not None:
-        write_atomic(out / "aa.json", files.dumps(
-            {"log_width": width, "machine": machine}))
-        return width
-    for folder in (out / "aa", ROOT / "results" / "aa"):
-        known = files.read_json(folder / "aa.json")
-        width = known.get("log_width")
-        if known.get("machine") == machine and isinstance(width, float) and (
-                0 < width < 10):
-            return width
-    return None
-
-
 # -------------------------------------------------------------------- all
 
-def write(out, found, machine, pdf=False):
-    """Make every table and figure -> were the figures made? machine: what an
-    A/A width is valid for; pdf: report.pdf, too."""
+def write(out, found, pdf=False):
+    """Make every table and figure -> were the figures made? pdf: report.pdf,
+    too."""
     out = Path(out)
-    found.width = find_width(out, found, machine)
     parts, top = sections(found), head(found)
     for name, text in {
             "results.csv": as_csv(

@@ -5,7 +5,7 @@ import math
 from bench.analyse import ratios
 from bench.analyse.groups import key, steady
 from bench.report.table import SHARE, Bold, Table, by_variant
-from bench.report.words import TEXTS, name, verdict
+from bench.report.words import TEXTS, listed, name, verdict, with_span
 
 
 def speed_table(rows, fastest=()):
@@ -28,15 +28,17 @@ def speed(found):
 
 def ratio_section(found):
     """Section: every variant over every other, and the A/A control."""
-    control = ("not measured (make aa measures it), so a small ratio may be "
-               "the machine's" if found.width is None else
-               "the intervals of one script against itself reach "
-               f"{math.expm1(found.width):.1%} on this machine, so nothing "
-               "smaller is named")
+    ratios_seen = listed([f"{with_span(value, span)} at batch size {size}"
+                          for size, (value, span, _) in found.controls.items()])
+    control = ("not measured, so a small ratio may be the machine's"
+               if found.width is None else
+               f"one script against itself comes out as {ratios_seen}: this "
+               f"machine tells {math.expm1(found.width):.1%} apart, and "
+               "nothing smaller is named")
     rows = [(two.first[3], f"{name(two.first)} / {name(two.second)}",
              (two.value, two.span), two.count, verdict(two, "speed"))
             for two in ratios.every(found)]
-    return [f"A/A control: {control}.", Table(
+    return [f"Control: {control}.", Table(
         ["batch", "first / second", "ratio", "blocks", "verdict"], rows)]
 
 

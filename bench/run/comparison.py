@@ -33,6 +33,7 @@ class Comparison:
         self.cpus, self.timeout, self.data_dir = cpus, timeout, data_dir
         self.runs, self.init = self.out / "runs", self.out / "init"
         self.weights = {}  # seed: (path, hash); filled by find_weights
+        self.members = []  # the variants that take turns in a block
         self.codes = {}
 
     def chosen(self, contender):
@@ -106,6 +107,7 @@ class Comparison:
         identity = files.digest([
             self.config(job), contender, self.code(contender),
             "own" if alone else self.weights[job.seed][1],
+            sorted(map(str, self.members)),
             *["warm"] * self.asks(contender, "cache", "warm")])
         return self.runs / (f"{contender}_{rung}_{feed}_b{job.batch_size}_s"
                             f"{job.seed}_r{job.repeat}_{identity}.json")

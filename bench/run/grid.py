@@ -7,15 +7,17 @@ stopped goes on where it was, and one that is complete starts no process.
 
 import contextlib
 import os
+import random
 import shutil
 import time
 
 from bench.kit import files, network
 from bench.kit.cli import ENVIRONMENT, STORAGE, Fault, warn
 from bench.kit.weights import read_weights, sha256_weights
-from bench.run import launch, plan, record
+from bench.run import launch, plan, record, turns
 from bench.run.comparison import Comparison
 
+COLD = 1                # blocks whose compile caches are empty
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
 LOOK_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
@@ -108,56 +110,79 @@ class Grid(Comparison):
             return None
         return found
 
-    def run(self, job, block, reason=None):
-        """Run one job and publish its record -> the record. With a reason,
-        the variant is unavailable and no process is started."""
-        alike = self.alike.setdefault(job.variant, [])
-        if len(alike) >= ENOUGH:
-            reason = reason or f"{len(alike)} runs failed alike: {alike[0]}"
-        if reason:
-            found = self._lost(job, "unavailable", {
-                "code": None, "signal": None, "tail": [reason]})
-        else:
-            with files.temporary(self.out) as written:
-                found = self._attempt(job, written)
-            last = "".join(found.get("exit", {}).get("tail", [])[-1:])
-            if found["status"] != "failed" or last not in (alike or [last]):
-                alike.clear()
-            if found["status"] == "failed":
-                alike.append(last)
-        found.update(contender=job.variant.contender, repeat=job.repeat,
-                     block=block, order_seed=plan.ORDER_SEED,
-                     script=job.variant.script(self.scripts).name)
-        files.write_atomic(self.path(job), files.dumps(found))
+    def run(self, jobs, block, reasons, told):
+        """Have the jobs of a block take turns and publish their records ->
+        {job: record}. reasons: {variant: why it is unavailable}: no process is
+        started for it; told(words, job or None): what goes on."""
+        started, found = time.time(), {}
+        with contextlib.ExitStack() as stack:
+            written = {job: stack.enter_context(files.temporary(self.out))
+                       for job in jobs}
+            for job in jobs:
+                alike = self.alike.get(job.variant, [])
+                reason = reasons.get(job.variant) or (
+                    f"{len(alike)} runs failed alike: {alike[0]}"
+                    if len(alike) >= ENOUGH else None)
+                if reason:
+                    found[job] = self._lost(job, "unavailable", {
+                        "code": None, "signal": None, "tail": [reason]})
+            starts = {job: self._start(job, block, written[job])
+                      for job in jobs if job not in found}
+            epochs = self.config(jobs[0])["epochs"]
+            order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
+            for job, (status, ending, seen) in turns.play(
+                    self.out, starts, epochs, order.shuffle, told).items():
+                _stop_if_full(ending, self.out)
+                seen["block_started_unix_s"] = started
+                found[job] = self._judge(job, written[job], status, ending,
+                                         seen)
+                self._count(job, found[job])
+        for job, one in found.items():
+            one.update(contender=job.variant.contender, repeat=job.repeat,
+                       block=block, block_started_unix_s=started,
+                       order_seed=plan.ORDER_SEED,
+                       script=job.variant.script(self.scripts).name)
+            files.write_atomic(self.path(job), files.dumps(one))
         return found
 
-    def _attempt(self, job, written):
-        """Have the script train and write its record at the path `written` ->
-        the whole record, or one without metrics."""
+    def _start(self, job, block, written):
+        """What Child is made of for a run that writes its record there."""
         alone = self.asks(job.variant.contender, "init", "own")
-        cache = self._warm_cache(job)
-        started = time.time()
-        status, ending, seen = self._train(
-            job, cache=cache, json=written,
-            init=None if alone else self.weights[job.seed][0])
+        flags = plan.flags({
+            **self.config(job), "data_dir": self.data_dir, "json": written,
+            "init": None if alone else self.weights[job.seed][0]})
+        return (job.variant.script(self.scripts), flags, self.cpus,
+                self.timeout, self._cache(job, block))
+
+    def _judge(self, job, written, status, ending, seen):
+        """How a run ended and what it wrote -> the whole record, or one
+        without metrics."""
         try:
             if status not in record.FINAL:
                 return self._lost(job, status, ending)
             found = files.parse_json(files.read_bytes(written))
             record.complete(found, seen)
-            if status == "ok":
-                found["timing"]["started_unix_s"] = started
-            else:
+            if status != "ok":
                 found["exit"] = ending
             record.check(found)
             if found["status"] != status:
                 raise files.BadFile("status: not that of its ending")
             self.agree(found, job)
+            self._fill(job)
             return found
         except files.BadFile as error:
             ending["tail"].append(str(error))
             return self._lost(job, "bad_record" if written.exists()
                               else "no_record", ending)
+
+    def _count(self, job, found):
+        """Keep the reasons of runs of a variant that fail alike."""
+        alike = self.alike.setdefault(job.variant, [])
+        last = "".join(found.get("exit", {}).get("tail", [])[-1:])
+        if found["status"] != "failed" or last not in (alike or [last]):
+            alike.clear()
+        if found["status"] == "failed":
+            alike.append(last)
 
     def _lost(self, job, status, ending):
         """The record of a run without metrics."""
@@ -177,26 +202,46 @@ class Grid(Comparison):
         """A child on the cores of this comparison -> (status, ending, what
         was seen of it)."""
         status, ending, seen = launch.run(script, arguments, self.cpus,
-                                          timeout or self.timeout, self.out,
-                                          cache)
-        if ending["code"] == STORAGE:  # it would fail all that follow, too
-            raise Fault(STORAGE, (ending["tail"] or [
-                f"cannot write in: {str(self.out)!r}, not even the reason: "
-                "the disk is full, or a limit on files"])[-1])
+                                          timeout or self.timeout, cache,
+                                          self.out)
+        _stop_if_full(ending, self.out)
         return status, ending, seen
 
-    def _warm_cache(self, job):
-        """The folder of a compile cache that holds what this job compiles,
-        for a contender that asks for one; a run of one epoch fills it."""
-        if not self.asks(job.variant.contender, "cache", "warm"):
+    def _kept(self, job):
+        """The folder of the compile cache of a run, whatever its seed; None
+        where the user has chosen one."""
+        if "TORCHINDUCTOR_CACHE_DIR" in os.environ and not self._warm(job):
             return None
-        kept = self.out / "cache" / files.digest(
-            [{**self.config(job), "seed": None},
+        return self.out / "cache" / files.digest(
+            [{**self.config(job), "seed": None}, job.variant,
              self.code(job.variant.contender)])
-        if not (kept / "filled").exists():
+
+    def _warm(self, job):
+        return self.asks(job.variant.contender, "cache", "warm")
+
+    def _cache(self, job, block):
+        """That folder, empty in the first blocks; later blocks find what the
+        first has left. A contender that asks for a warm one gets it filled
+        by a run of one epoch."""
+        kept = self._kept(job)
+        filled = kept and (kept / "filled").exists()
+        if kept and not (filled and (self._warm(job) or block >= COLD)):
             shutil.rmtree(kept, ignore_errors=True)
             files.make_folder(kept)
-            status, *_ = self._train(job, cache=kept, epochs=1)
-            if status == "ok":  # else the run itself will say what is wrong
-                files.write_atomic(kept / "filled", "")
+            if self._warm(job) and self._train(
+                    job, cache=kept, epochs=1)[0] == "ok":
+                self._fill(job)  # else the run itself will say what is wrong
         return kept
+
+    def _fill(self, job):
+        if kept := self._kept(job):
+            files.write_atomic(kept / "filled", "")
+
+
+def _stop_if_full(ending, out):
+    """Fault 5 where a child could not write: it would fail all that follow,
+    too."""
+    if ending["code"] == STORAGE:
+        raise Fault(STORAGE, (ending["tail"] or [
+            f"cannot write in: {str(out)!r}, not even the reason: the disk is "
+            "full, or a limit on files"])[-1])

@@ -1,14 +1,16 @@
-"""One script in one process: started, watched, ended, judged.
+"""A script in a process of its own: started, listened to, ended, judged.
 
 The child gets a session of its own (one signal ends it and what it started),
-an output file in place of pipes (a full pipe blocks the child for ever) and a
-wall-clock limit (a silent hang never ends by itself).
+pipes that are read for as long as it runs (a full pipe blocks a child for
+ever) and a limit of wall clock (a silent hang never ends by itself). Nothing
+is polled: the parent sleeps until a line, a signal or the limit comes.
 """
 
 import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -21,49 +23,230 @@ from bench.run import environment
 
 CHILD = Path(__file__).resolve().parent / "child.py"
 LOG_LIMIT = 16 * 2**20  # bytes of output after which a child is stopped
-PAUSED = "paused"       # not a state of a record: the run starts again
+TAIL = 16384            # of them that are kept
 GRACE = 5               # seconds between asking a child to end and ending it
-POLL = 0.5              # seconds between two looks at a child
+SPOKEN = re.compile(rb"(ready|epoch \d+ \d[^ ]*|done \d+)")  # with --turns
+clock = time.perf_counter
 
 
-def run(script, arguments, cpus, timeout, out, kept=None):
-    """Run `script` with `arguments` in a process of its own, on the cores
-    `cpus` (None: all), for at most `timeout` seconds -> (status, ending,
-    seen): its state, how it ended, and what record.complete adds to its
-    record. out: the folder of the comparison; kept: a folder for its compile
-    cache, in place of an empty one."""
-    seen, status = {}, PAUSED
-    try:
-        with files.temporary(out) as place:
-            place.mkdir()
-            inside, log = place / "seen", place / "log"
-            command = [sys.executable, str(CHILD), str(os.getpid()),
-                       ",".join(map(str, cpus or ["all"])), str(inside),
-                       str(script), *arguments]
-            variables = _variables(kept, place)
-            seen = {"environment": environment.describe(variables, cpus),
-                    "affinity": cpus or environment.affinity(),
-                    "cache": environment.cache_states(variables),
-                    "host_peak_bytes": None}
-            while status == PAUSED:
-                inside.unlink(missing_ok=True)
-                with open(log, "wb") as output:
-                    status, code = _wait(command, variables, output, timeout)
-            ending = _ending(code, log)
-            _look(inside, seen)
-        if status or ending["signal"] == "SIGKILL":
-            ending["tail"].append({
-                "timeout": f"no end within {timeout:g} s: stopped",
-                "failed": f"more than {LOG_LIMIT} bytes of output: stopped",
-                None: "SIGKILL from outside: out of memory?"}[status])
-    except OSError as error:
-        if error.filename and not os.path.isdir(out):
-            raise Fault(STORAGE, f"{str(out)!r} is gone. Start again with "
-                                 "another --out") from error
-        status, ending = "failed", {
-            "code": None, "signal": None,
-            "tail": [f"cannot start: {error.strerror}"]}
-    return status or _status(ending), ending, seen
+class Paused(Exception):
+    """Someone stopped and continued a process, or the machine slept: what was
+    being timed is void."""
+
+
+class Watch:
+    """Signals as something to wait for: a child has ended; this program, a
+    child or the machine was stopped and goes on."""
+
+    def __enter__(self):
+        self.pipe, self._end = os.pipe()
+        for end in (self.pipe, self._end):
+            os.set_blocking(end, False)
+        self._before = signal.set_wakeup_fd(self._end,
+                                            warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, self._note) for number
+                          in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
+        self.asked, self.woken, self._slept = False, False, _slept()
+        self.children = []
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._before)
+        os.close(self.pipe)
+        os.close(self._end)
+        if self.asked:  # Ctrl-Z: the children have ended, now this one stops
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _note(self, number, _):
+        self.asked |= number == signal.SIGTSTP
+        self.woken |= number == signal.SIGCONT
+
+    def check(self):
+        """Raise Paused where timing is void."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.pipe, 4096)
+        if self.asked or self.woken or _slept() - self._slept > 1 or any(
+                child.was_paused() for child in self.children):
+            raise Paused
+
+
+def _slept():
+    """Seconds that this machine has been suspended since it was started."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):  # macOS
+        return 0.0
+    return (time.clock_gettime(time.CLOCK_BOOTTIME)
+            - time.clock_gettime(time.CLOCK_MONOTONIC))
+
+
+class Child:
+    """One process. timeout: seconds that it may work; waiting for its turn
+    counts against no limit."""
+
+    def __init__(self, script, arguments, cpus, timeout, kept, place,
+                 turns=False):
+        """cpus: its cores (None: all); kept: the folder of its compile cache
+        (None: an empty one); place: a new folder for what it leaves."""
+        place.mkdir()
+        self.inside, self.timeout, self.left = place / "seen", timeout, timeout
+        variables = _variables(kept, place)
+        self.seen = {"environment": environment.describe(variables, cpus),
+                     "affinity": cpus or environment.affinity(),
+                     "cache": environment.cache_states(variables),
+                     "host_peak_bytes": None}
+        self.status, self.reasons, self.lines = None, [], []
+        self.written, self.tail = 0, b""
+        self.process = subprocess.Popen(
+            [sys.executable, str(CHILD), str(os.getpid()),
+             ",".join(map(str, cpus or ["all"])), str(self.inside),
+             str(script), *arguments, *["--turns"] * turns],
+            stdin=subprocess.PIPE if turns else subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables,
+            start_new_session=True)
+        self.pipes = {pipe.fileno(): b"" for pipe in (
+            self.process.stdout, self.process.stderr)}
+
+    def was_paused(self):
+        """Whether someone has stopped and continued it."""
+        with contextlib.suppress(ChildProcessError):  # it has ended
+            return hasattr(os, "waitid") and os.waitid(
+                os.P_PID, self.process.pid,
+                os.WCONTINUED | os.WNOHANG) is not None
+        return False
+
+    def busy(self):
+        """Seconds of processor time that it has used, or None."""
+        with contextlib.suppress(OSError):  # clock of a process: Linux
+            return time.clock_gettime(~self.process.pid << 3 | 2)
+        return None
+
+    def hear(self, watch):
+        """Sleep until it says its next line -> (the line's words, when it
+        came), or None when it has ended or had to be stopped."""
+        begin = clock()
+        while not self.lines and self.status is None:
+            patience = max(0.0, self.left - (clock() - begin))
+            ended = self.process.poll() is not None
+            ready, *_ = select.select([*self.pipes, watch.pipe], [], [],
+                                      0 if ended else patience)
+            now = clock()
+            watch.check()
+            heard = [self._read(pipe, now) for pipe in ready
+                     if pipe != watch.pipe]
+            if self.written > LOG_LIMIT:
+                self.stop("failed", f"more than {LOG_LIMIT} bytes of output: "
+                                    "stopped")
+            elif ended and not heard:
+                break
+            elif patience <= 0:
+                self.stop("timeout", f"no end within {self.timeout:g} s: "
+                                     "stopped")
+        self.left -= clock() - begin
+        return self.lines.pop(0) if self.lines else None
+
+    def _read(self, pipe, now):
+        """Take what lies in a pipe: lines that are spoken, and others."""
+        text = os.read(pipe, 65536)
+        *lines, rest = (self.pipes.pop(pipe) + text).split(b"\n")
+        if text:
+            self.pipes[pipe] = rest
+        elif rest:
+            lines.append(rest)
+        self.written += len(text)
+        for line in lines:
+            if SPOKEN.fullmatch(line) and pipe == self.process.stdout.fileno():
+                self.lines.append((line.decode().split(), now))
+            else:
+                self.tail = (self.tail + line + b"\n")[-TAIL:]
+
+    def expect(self, words, watch):
+        """Its next line must begin with these words -> (the rest, when), or
+        None: it has ended, or was stopped for saying something else."""
+        heard = self.hear(watch)
+        if heard and heard[0][:len(words)] != words:
+            self.stop("failed", f"said {' '.join(heard[0])!r} and not "
+                                f"{' '.join(words)!r}")
+        elif heard:
+            return heard[0][len(words):], heard[1]
+        return None
+
+    def go(self):
+        """Give it its turn."""
+        with contextlib.suppress(OSError):  # it has ended; hear() will tell
+            os.write(self.process.stdin.fileno(), b"go\n")
+
+    def stop(self, status, reason):
+        """End it, because of this."""
+        self.status = status
+        self.reasons.append(reason)
+        self.end()
+
+    def end(self):
+        """End it and everything that it has started, and wait for it."""
+        stopped = None
+        for signum, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 30)):
+            try:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    # Also after a normal end: a grandchild may be left.
+                    os.killpg(self.process.pid, signum if self.process.poll()
+                              is None else signal.SIGKILL)
+                self.process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue  # it did not listen: kill
+            except Stopped as signalled:
+                stopped = signalled  # the user asks (again): kill at once
+        for pipe in (self.process.stdin, self.process.stdout,
+                     self.process.stderr):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self.pipes = {}
+        if stopped:
+            raise stopped
+
+    def outcome(self):
+        """(status, how it ended, what was seen of it), after end()."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(self.inside.read_text("utf-8"))
+            self.seen["environment"]["variables"] = found.pop("variables")
+            self.seen.update(found)
+        ending = _ending(self.process.returncode, self.tail)
+        if not self.reasons and ending["signal"] == "SIGKILL":
+            self.reasons.append("SIGKILL from outside: out of memory?")
+        ending["tail"] += self.reasons
+        return self.status or _status(ending), ending, self.seen
+
+
+def run(script, arguments, cpus, timeout, kept, out):
+    """Run `script` with `arguments` to its end -> Child.outcome(). out: the
+    folder of the comparison."""
+    while True:
+        try:
+            with files.temporary(out) as place, Watch() as watch:
+                child = Child(script, arguments, cpus, timeout, kept, place)
+                watch.children = [child]
+                try:
+                    while child.hear(watch):
+                        pass
+                finally:
+                    child.end()
+                return child.outcome()
+        except Paused:
+            continue
+        except OSError as error:
+            return lost(error, out)
+
+
+def lost(error, out):
+    """An outcome without a process: it could not be started. Fault 5 where
+    the reason is that the folder of the comparison is gone."""
+    if error.filename and not os.path.isdir(out):
+        raise Fault(STORAGE, f"{str(out)!r} is gone. Start again with another "
+                             "--out") from error
+    return "failed", {"code": None, "signal": None, "tail": [
+        f"cannot start: {error.strerror}"]}, {}
 
 
 def _variables(kept, place):
@@ -87,79 +270,13 @@ def _variables(kept, place):
     return found
 
 
-def _look(path, seen):
-    """Add what child.py has seen from inside, where it left that."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(path.read_text("utf-8"))
-        seen["environment"]["variables"] = found.pop("variables")
-        seen.update(found)
-
-
-def _wait(command, variables, output, timeout):
-    """-> ('timeout', 'failed' or PAUSED if it had to be stopped, exit code).
-
-    At Ctrl-Z the run under way is ended, because a pause makes its timing
-    void, and then this process stops; continued, it starts the run again.
-    """
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        env=variables, start_new_session=True)
-    end = time.monotonic() + timeout
-    status, asked = None, []
-    before = signal.signal(signal.SIGTSTP, lambda *_: asked.append(True))
-    try:
-        while status is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(min(POLL, max(0.01, end - time.monotonic())))
-                break
-            if time.monotonic() >= end:
-                status = "timeout"
-            elif os.fstat(output.fileno()).st_size > LOG_LIMIT:
-                status = "failed"
-            elif asked or _was_paused(child):
-                status = PAUSED
-    finally:
-        _stop_group(child)
-        signal.signal(signal.SIGTSTP, before)
-    if asked:
-        os.kill(os.getpid(), signal.SIGSTOP)
-    return status, child.returncode
-
-
-def _was_paused(child):
-    """Whether someone has stopped and continued the child itself."""
-    return hasattr(os, "waitid") and os.waitid(
-        os.P_PID, child.pid, os.WCONTINUED | os.WNOHANG) is not None
-
-
-def _stop_group(child):
-    """End a child and everything it has started, and wait for it."""
-    stopped = None
-    for signum, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 30)):
-        try:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                # Also after a normal end: a grandchild may be left.
-                os.killpg(child.pid, signum if child.poll() is None
-                          else signal.SIGKILL)
-            child.wait(patience)
-            break
-        except subprocess.TimeoutExpired:
-            continue  # it did not listen: kill
-        except Stopped as signalled:
-            stopped = signalled  # the user asks (again): kill at once
-    if stopped:
-        raise stopped
-
-
-def _ending(code, log):
+def _ending(code, tail):
     """Exit code (negative: signal) and the last lines of the output."""
-    with open(log, "rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
-        lines = file.read().decode("utf-8", "replace").splitlines()
     name = None
     if (code or 0) < 0:
         known = {member.value: member.name for member in signal.Signals}
         code, name = None, known.get(-code, f"signal {-code}")
+    lines = tail.decode("utf-8", "replace").splitlines()
     return {"code": code, "signal": name,
             "tail": [clean(line, 500) for line in told(lines)[-20:]]}
 

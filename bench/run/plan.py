@@ -1,7 +1,6 @@
 """The runs of a comparison before any is started: variants, jobs, their order."""
 
 import os
-import random
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,8 @@ from bench.run import environment
 
 SCRIPTS = {"jax": JAX, "torch": TORCH}
 FEEDS = ("device", "host")
-ORDER_SEED = 0  # of the order of runs; stands in every record
+ORDER_SEED = 0  # of the order of turns; stands in every record
+AGAIN = "-again"  # names the second run of a script that has one already
 
 
 class Variant(NamedTuple):
@@ -50,6 +50,9 @@ class Job(NamedTuple):
     batch_size: int
     seed: int
     repeat: int
+
+    def __str__(self):
+        return f"{self.variant}, batch {self.batch_size}, seed {self.seed}"
 
 
 def parse_variants(texts, scripts):
@@ -102,37 +105,69 @@ def choose_cores(count):
     return allowed[:count]
 
 
+def seconds(variant, batch_size, epochs):
+    """What a run takes, roughly, on two cores: start and compilation, then
+    each epoch. The more a rung hands over, the less it takes."""
+    rung = RUNGS[variant.rung]
+    start = 15 if variant.contender == "torch" and rung.ahead else 5
+    return start + epochs * (0.3 + 20 / batch_size) * (
+        30 if variant.contender in rung.slow else 0.5 if rung.whole else 1)
+
+
 def estimate(todo):
     """[(job, epochs)] -> words for how long that takes. The seconds are rough
     ones of a two-core CPU: start and compilation, then each epoch."""
     if not todo:
         return ""
-    seconds = 0
-    for (variant, batch_size, *_), epochs in todo:
-        rung = RUNGS[variant.rung]
-        seconds += 20 if variant.contender == "torch" and rung.ahead else 5
-        seconds += epochs * (0.3 + 20 / batch_size) * (
-            30 if variant.contender in rung.slow else 1)
-    minutes = max(1, round(seconds / 60))
+    minutes = max(1, round(sum(seconds(job.variant, job.batch_size, epochs)
+                               for job, epochs in todo) / 60))
     return (f": about {minutes} min on two cores"
             + " (the short way: make quick)" * (minutes > 3))
 
 
+class Block(NamedTuple):
+    """The runs of one batch size, one seed and one repeat, which take turns;
+    number: of its seed and repeat, over all batch sizes; beside: what is
+    measured before them."""
+
+    number: int
+    jobs: list
+    beside: list
+
+
 def blocks(variants, batch_sizes, seeds, repeats, beside):
-    """All jobs in blocks [[Job, …], …]. A block is every variant and batch size
-    of one repeat and seed, shuffled: neighbours in time, so that drift of the
-    machine hits all alike and ratios are taken inside a block.
-    beside(seed, repeat, first): what else belongs into it."""
-    shuffle = random.Random(ORDER_SEED).shuffle
+    """All jobs -> [Block, …], the batch sizes of a number one after the
+    other. beside(seed, repeat, first): what else belongs to a number."""
     result = []
     for repeat in range(repeats):
         for seed in seeds:
-            block = [Job(variant, size, seed, repeat)
-                     for variant in variants for size in batch_sizes]
-            block += beside(seed, repeat, not result)
-            shuffle(block)
-            result.append(block)
+            number = len(result) // len(batch_sizes)
+            more = beside(seed, repeat, not result)
+            for size in batch_sizes:
+                result.append(Block(
+                    number, [Job(variant, size, seed, repeat)
+                             for variant in variants],
+                    [probe for probe in more if probe.batch_size == size
+                     or not probe.batch_size and size == batch_sizes[0]]))
     return result
+
+
+def add_control(variants, scripts, own):
+    """Put a variant of the comparison into it under a second name, as cheap
+    as there is: what two runs of one script differ by is what this machine
+    cannot tell apart. Not where two are one already, or nothing is compared.
+    own: the settings of each contender, {name: dict} -> its name, or None."""
+    same = [(v.script(scripts), v.rung, v.feed, own.get(v.contender))
+            for v in variants]
+    if len(same) == 1 or any(same.count(one) > 1 for one in same):
+        return None
+    cheapest = min(variants, key=lambda v: seconds(v, 256, 10))
+    name = f"{cheapest.contender}{AGAIN}"
+    for table in (scripts, own):
+        if cheapest.contender in table:
+            table[name] = table[cheapest.contender]
+    variants.append(cheapest._replace(contender=name))
+    return name
 
 
 def flags(settings):

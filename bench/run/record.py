@@ -77,7 +77,16 @@ of a run that is ok
   timing.total_s           s        0..    script process start to record
   timing.first_epoch_s     s        1e-9.. lab    compile_s and the first epoch
   timing.steady_epoch_s    s?       1e-9.. lab    median of the other epochs
-  timing.started_unix_s    s??      0..    lab    when the process was started
+  block_started_unix_s     s        0..    lab    when its block was started
+  turns                    object   -      lab    an entry an epoch, by the parent
+  turns.position           list     -      lab    of its turns in their rounds
+  turns.position[]         whole    0..    lab    0 is the first of a round
+  turns.go_to_epoch_s      list     -      lab    from its turn to its fence
+  turns.go_to_epoch_s[]    s        0..    lab    by the clock of the parent
+  turns.epoch_to_done_s    list     -      lab    from its fence to its end
+  turns.epoch_to_done_s[]  s        0..    lab    by the clock of the parent
+  turns.waiting_cpu_s      list     -      lab    before its turn, of a processor
+  turns.waiting_cpu_s[]    s?       0..    lab    null: before the first
   epochs                   list     -      script an entry an epoch
   epochs[]                 object   -      script an epoch
   epochs[].epoch           whole    0..    script its number, from 1
@@ -142,8 +151,8 @@ FIELDS = declared(DECLARED)
 # --------------------------------------------------------------- completing
 
 def complete(found, seen):
-    """A script's own record and what was seen from outside (see launch.run)
-    -> the whole record of a finished run. Raises BadFile.
+    """A script's own record and what was seen from outside (see launch.Child
+    and turns.play) -> the whole record of a finished run. Raises BadFile.
 
     A script states what only it knows. Sums and medians of that are made
     here, once for all programs.
@@ -153,7 +162,8 @@ def complete(found, seen):
     try:
         timing, config = found["timing"], found["config"]
         found["environment"].update(seen["environment"])
-        found["affinity"] = seen["affinity"]
+        found.update({name: seen[name] for name in (
+            "affinity", "turns", "block_started_unix_s")})
         found["cache"] = seen["cache"].get(found["framework"], "cold")
         found["memory"]["host_peak_bytes"] = seen["host_peak_bytes"]
         # One hash for a data set: that of the hashes of its files.
@@ -210,6 +220,7 @@ def check(record):
     for name, count in (
             ("epochs", epochs), ("timing.epoch_s", epochs),
             ("timing.read_s", epochs), ("compilations", epochs + 1),
+            *((f"turns.{name}", epochs) for name in record["turns"]),
             ("steps.loss", steps), ("steps.accuracy", steps)):
         values, = _values(record, name)
         if len(values) != count:

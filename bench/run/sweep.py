@@ -1,4 +1,4 @@
-"""All runs and measurements of a comparison, one after the other."""
+"""All runs and measurements of a comparison, one block after the other."""
 
 import shlex
 import sys
@@ -9,26 +9,43 @@ from bench.kit.cli import warn
 from bench.run import plan, record
 
 PROG = "compare.py"
+EVERY = 5  # rounds between two lines for people
 
 
 def run_all(grid, measurements, blocks, line, dry=False):
     """Run and measure what is not done yet (dry: nothing) -> the records of
     all jobs that have one, and what was measured beside them.
     line(job, its record, or why it was not measured) -> words for people."""
-    every = [(block, job) for block, jobs in enumerate(blocks) for job in jobs]
-    records = {job: grid.done(job) for _, job in every
-               if isinstance(job, plan.Job)}
-    beside = {job: block for block, job in every if job not in records}
-    for block, job in every:  # numbered anew: the grid may have grown
-        if records.get(job):
-            records[job]["block"] = block
-    todo = [(block, job) for block, job in every if (
-        not measurements.done(job) if job in beside else
-        not records[job] or records[job]["status"] not in record.FINAL)]
-    _announce(grid, records, [job for _, job in todo if job in records], dry)
+    records = {job: grid.done(job) for block in blocks for job in block.jobs}
+    beside = {probe: block.number for block in blocks for probe in block.beside}
+    for block in blocks:  # numbered anew: the comparison may have grown
+        for job in block.jobs:
+            if records[job]:
+                records[job]["block"] = block.number
+    lacking = {} if dry else grid.look({
+        job.variant for job, found in records.items() if not found
+        or found["status"] == "unavailable"})
+    todo = [block for block in blocks if not _finished(
+        [records[job] for job in block.jobs],
+        [lacking.get(job.variant) for job in block.jobs])]
+    probes = [probe for probe in beside if not measurements.done(probe)]
+    _announce(grid, records, [job for block in todo for job in block.jobs],
+              dry)
     if not dry:
-        _make(grid, measurements, records, todo, line)
+        for variant, reason in lacking.items():
+            if reason:
+                warn(PROG, f"{variant} is unavailable: {reason}")
+        _make(grid, measurements, blocks, todo, probes, records, lacking, line)
     return [r for r in records.values() if r], measurements.all(beside)
+
+
+def _finished(found, reasons):
+    """Is a block done? Each run of it ended in a final state, or cannot be run
+    here; and all were alive together."""
+    return all(r and (r["status"] in record.FINAL or reason
+                      and r["status"] == "unavailable")
+               for r, reason in zip(found, reasons)) and len(
+        {r["block_started_unix_s"] for r in found}) == 1
 
 
 def _announce(grid, records, todo, dry):
@@ -45,27 +62,32 @@ def _announce(grid, records, todo, dry):
               f"{str(grid.runs)!r} and are not used")
 
 
-def _make(grid, measurements, records, todo, line):
-    """Run or measure one after the other; new records go into `records`."""
-    reasons = grid.look({job.variant for _, job in todo if job in records})
-    for variant, reason in reasons.items():
-        if reason:
-            warn(PROG, f"{variant} is unavailable: {reason}")
-    started, finished = time.monotonic(), 0
-    for number, (block, job) in enumerate(todo, 1):
-        reason = reasons.get(job.variant)
+def _make(grid, measurements, blocks, todo, probes, records, lacking, line):
+    """Measure and run one block after the other; new records go into
+    `records`."""
+    blocks = [block for block in blocks
+              if block in todo or {*probes} & {*block.beside}]
+    started = time.monotonic()
+    for number, block in enumerate(blocks):
+        passed = time.monotonic() - started
+
+        def told(words, job=None, passed=passed, number=number):
+            """A line where a run has compiled, and every few rounds."""
+            left = passed / max(1, number) * (len(blocks) - number)
+            print(f"[{number + 1}/{len(blocks)}] {job or ''} {words}" + (
+                f"   ({left / 60:.0f} min left)" if left >= 60 else ""),
+                flush=True)
         try:
-            if job in records:
-                found = records[job] = grid.run(job, block, reason)
-            else:
-                found = measurements.run(job, block)
+            for probe in block.beside:
+                if probe in probes:
+                    told(line(probe, measurements.run(probe, block.number)))
+            if block in todo:
+                found = grid.run(block.jobs, block.number, lacking, told)
+                records.update(found)
+                for job in block.jobs:
+                    told(line(job, found[job]))
         except cli.Stopped:
-            warn(PROG, f"stopped with {number - 1} of {len(todo)} runs and "
-                       "measurements finished; the same command goes on from "
-                       f"there: python {shlex.join(sys.argv)}")
+            warn(PROG, f"stopped with {number} of {len(blocks)} blocks "
+                       "finished; the same command goes on from there: "
+                       f"python {shlex.join(sys.argv)}")
             raise
-        finished += reason is None
-        left = (time.monotonic() - started) / max(1, finished) * sum(
-            reasons.get(j.variant) is None for _, j in todo[number:])
-        print(f"[{number:3}/{len(todo)}] {line(job, found)}" + (
-            f"   ({left / 60:.0f} min left)" if left >= 60 else ""), flush=True)

@@ -1,0 +1,90 @@
+"""What the parent's own clock and the kernel say of the turns that runs took.
+
+A script's clock is its own word. The parent sees when a run got its turn,
+when it said that its epoch is over and when that it is done, and how much
+processor time it used while others had their turns.
+"""
+
+from statistics import median
+
+from bench.proof.rules import FAIR, UNFAIR, Verdict, grouped, name
+
+# How late a line may be read: milliseconds where the machine is busy (seen:
+# 0.3 at rest, 3 beside a second program), and a share for what is proportional.
+LATE_S, LATE = 0.003, 0.03
+# Work outside the clock that is named: a share of an epoch, or of what the
+# same framework's evaluation takes elsewhere (which varies by half as much).
+WORK, VARIES = 0.1, 0.3
+# Threads spin for some milliseconds before they sleep (seen: 7, OpenMP's).
+SPIN_S, AWAKE = 0.01, 0.02
+
+
+def _clock(r, _):
+    """A clock that is scaled or stopped; work before or after it."""
+    pairs = list(zip(r["turns"]["go_to_epoch_s"], r["timing"]["epoch_s"]))
+    for outer, inner in pairs:
+        if inner > outer + 0.001:
+            return (f"states an epoch of {inner:.3g} s that lasted "
+                    f"{outer:.3g} s: its clock runs too fast")
+    late = median(outer - inner for outer, inner in pairs)
+    inner = median(inner for _, inner in pairs)
+    if late > LATE_S + LATE * inner:
+        return (f"states epochs of {inner:.3g} s, but had the machine for "
+                f"{late:.3g} s more: work outside its clock, or a slow clock")
+
+
+def _fence(r, _):
+    """Evaluation swallows an epoch that nobody has waited for."""
+    tails, seconds = r["turns"]["epoch_to_done_s"], r["timing"]["epoch_s"]
+    usual, epoch = median(tails), median(seconds)
+    for number, (tail, second) in enumerate(zip(tails, seconds), 1):
+        if second < epoch / 2 < tail - usual:
+            return (f"epoch {number} took {second:.3g} s in place of "
+                    f"{epoch:.3g} s, and what follows it {tail:.3g} s in "
+                    f"place of {usual:.3g} s: its clock did not wait")
+
+
+def _after(r, others):
+    """Training, or the next batches, in what should be the evaluation."""
+    mine, least = _tail(r), min(map(_tail, others))
+    epoch = median(r["timing"]["epoch_s"])
+    if mine - least > LATE_S + WORK * epoch + VARIES * least:
+        return (f"takes {mine:.3g} s after an epoch of {epoch:.3g} s, where "
+                f"the same framework takes {least:.3g} s elsewhere: work "
+                "outside its clock")
+
+
+def _tail(r):
+    """What follows an epoch; the first evaluation may compile."""
+    tails = r["turns"]["epoch_to_done_s"]
+    return median(tails[1:] or tails)
+
+
+def _asleep(r, _):
+    """Work while others have their turns: unpaid, and it slows them down."""
+    spent = [cpu for cpu in r["turns"]["waiting_cpu_s"] if cpu is not None]
+    if sum(spent) > len(spent) * SPIN_S + AWAKE * sum(r["timing"]["epoch_s"]):
+        return (f"used {sum(spent):.3g} s of the processor while others had "
+                "their turns")
+
+
+# (rule, check of a run beside those of its framework in its block, what the
+# rule says when it is kept)
+RULES = (
+    ("the parent's clock agrees", _clock, "to a few milliseconds"),
+    ("no epoch ends in the evaluation", _fence, "each was waited for"),
+    ("evaluation only evaluates", _after, "as long as elsewhere"),
+    ("who waits sleeps", _asleep, "no work between turns"),
+)
+
+
+def clocks(done):
+    """A Verdict a rule; done: finished records."""
+    blocks = list(grouped(done, lambda r: (
+        r["block_started_unix_s"], r["config"]["batch_size"], r["framework"])))
+    for rule, check, words in RULES:
+        found = [f"{name(r)}: {reason}" for members in blocks for r in members
+                 if (reason := check(r, members))]
+        more = f" (and {len(found) - 1} more)" if found[1:] else ""
+        yield Verdict(rule, UNFAIR, found[0] + more) if found else Verdict(
+            rule, FAIR, words)

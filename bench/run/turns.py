@@ -1,0 +1,105 @@
+"""A block: the runs of one batch size, one seed and one repeat, alive together
+and taking turns.
+
+Each starts and compiles alone, then waits. In every round each has one turn,
+one epoch, in an order that is shuffled anew: all meet the same noise of the
+machine, and a ratio is taken between neighbours of the same seconds. A child
+says `ready`, `epoch N SECONDS` right after its fence and `done N` after its
+evaluation; the parent's own clock looks at both.
+"""
+
+import contextlib
+import time
+
+from bench.kit import files
+from bench.run.launch import Child, Paused, Watch, clock, lost
+
+# What the parent sees of a run, an entry an epoch: its place in the order of
+# the round, seconds of the parent's clock, processor seconds while it waited.
+SEEN = ("position", "go_to_epoch_s", "epoch_to_done_s", "waiting_cpu_s")
+REST = 0.02  # seconds between two turns
+
+
+class Player:
+    """A child that takes turns."""
+
+    def __init__(self, child):
+        self.child, self.alive, self.rested = child, True, None
+        self.seen = {name: [] for name in SEEN}
+
+    def ready(self, watch):
+        """Sleep until it has compiled, or has ended."""
+        self.alive = self.child.expect(["ready"], watch) is not None
+
+    def turn(self, number, position, watch, last):
+        """Its epoch of this number, or its end."""
+        child, waited = self.child, None
+        if None not in (self.rested, now := child.busy()):
+            waited = max(0.0, now - self.rested)
+        begin = clock()
+        child.go()
+        trained = child.expect(["epoch", str(number)], watch)
+        told = trained and child.expect(["done", str(number)], watch)
+        if told:
+            for name, value in zip(SEEN, (
+                    position, trained[1] - begin, told[1] - trained[1],
+                    waited)):
+                self.seen[name].append(value)
+        # Threads spin for some milliseconds before they sleep (OpenMP's: 7).
+        # The next one must not pay for it, nor may this one work meanwhile.
+        self.rested, self.alive = child.busy(), bool(told) and not last
+        time.sleep(REST)
+        if last or not told:  # it writes its record, or has failed
+            while child.hear(watch):
+                pass
+            child.end()
+
+
+def play(out, starts, epochs, shuffle, told):
+    """Have children take turns, all over again when someone stopped and
+    continued one of the processes.
+
+    out: the folder of the comparison; starts: {job: arguments of Child but
+    for its place}; epochs: of each; shuffle(list); told(words, job or None):
+    what goes on, for people -> {job: (status, how it ended, what was seen
+    of it and, as "turns", of its turns)}.
+    """
+    while True:
+        try:
+            with contextlib.ExitStack() as stack, Watch() as watch:
+                places = {job: stack.enter_context(files.temporary(out))
+                          for job in starts}
+                return _play(out, starts, places, epochs, shuffle, told, watch)
+        except Paused:
+            told("a process was stopped and goes on: this block starts again")
+
+
+def _play(out, starts, places, epochs, shuffle, told, watch):
+    players, outcomes, jobs = {}, {}, list(starts)
+    shuffle(jobs)
+    try:
+        for job in jobs:
+            try:
+                players[job] = Player(Child(
+                    *starts[job], places[job], turns=True))
+            except OSError as error:
+                outcomes[job] = lost(error, out)
+                continue
+            watch.children.append(players[job].child)
+            players[job].ready(watch)
+            if players[job].alive:
+                told("is ready", job)
+        for number in range(1, epochs + 1):
+            alive = [job for job, player in players.items() if player.alive]
+            shuffle(alive)
+            for position, job in enumerate(alive):
+                players[job].turn(number, position, watch, number == epochs)
+            if alive:
+                told(f"round {number} of {epochs}")
+    finally:
+        for player in players.values():
+            player.child.end()
+    for job, player in players.items():
+        status, ending, seen = player.child.outcome()
+        outcomes[job] = status, ending, {**seen, "turns": player.seen}
+    return outcomes
