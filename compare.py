@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Compare scripts that train the same network: run, record, tabulate, draw.
 
-    python compare.py                   45 runs: 5 variants x 3 sizes x 3 seeds
+    python compare.py        90 runs: 5 variants and a control, 3 sizes, 5 seeds
     python compare.py --quick           6 runs of two epochs
     python compare.py --variants jax:epoch torch:step:host --repeats 5
     python compare.py --recipe recipes/aa.toml
 
-Each run is one fresh process. Before the first, a certificate is made that
+Each run is one fresh process; those of one batch size and seed live together
+and train one epoch each in turn. Before the first, a certificate is made that
 the variants compute the same; after the last, an audit says whether they were
 compared fairly. Finished runs lie in OUT/runs and are not run again; tables
 and figures are made anew from them. See docs/using.md for exit codes and for

@@ -20,7 +20,7 @@ PAIR = ("mlp_jax.py", "mlp_torch.py")
 FILES = (*PAIR, "data.py", "test_mlp.py")
 
 # Lines a file may have, all of them counted.
-MOST = {"mlp_jax.py": 560, "mlp_torch.py": 620, "data.py": 300}
+MOST = {"mlp_jax.py": 574, "mlp_torch.py": 634, "data.py": 300}
 # Lines of code a function may have, and those that are lists more than code.
 BODY, LISTS = 25, {"parse_flags", "new_record", "log_epoch"}
 # Functions without a docstring. Nested ones are named by their place.
@@ -324,7 +324,7 @@ def actions(monkeypatch):
 
 def test_both_scripts_read_the_same_flags(modules, actions):
     first, second = (actions(module.parse_flags) for module in modules)
-    assert list(first) == list(second) and len(first) == 18
+    assert list(first) == list(second) and len(first) == 19
     for name, ours in first.items():
         theirs = second[name]
         assert ours.option_strings == theirs.option_strings

@@ -257,8 +257,14 @@ def steady(r):
     r["timing"]["steady_epoch_s"] = 0.01
 
 
-def later(r):
-    r["timing"]["started_unix_s"] += 86_400
+def unfenced(r):
+    r["timing"]["epoch_s"][2] = r["turns"]["go_to_epoch_s"][2] = 0.01
+    r["turns"]["epoch_to_done_s"][2] = 0.6
+
+
+def slow_clock(r):
+    r["turns"]["go_to_epoch_s"] = [
+        second / 0.8 for second in r["timing"]["epoch_s"]]
 
 
 def one_step(r):
@@ -317,7 +323,6 @@ RECORD_FAULTS = [
      "residency of the data"),
     ("another thread count", put("environment", "threads", 1), "threads"),
     ("other cores", put("affinity", [0]), "cores"),
-    ("a warm compile cache", put("cache", "warm"), "compile cache"),
     ("a cached compilation called cold", put("timing", "compile_s", 0.05),
      "cold means cold"),
     ("a median that the epochs do not have", steady, "medians and sums"),
@@ -325,7 +330,13 @@ RECORD_FAULTS = [
      "medians and sums"),
     ("a rung that never says what compiling took", put(
         "timing", "compile_s", None), "medians and sums"),
-    ("a day between two runs of a block", later, "neighbours in time"),
+    ("a clock that runs at 0.8", slow_clock, "the parent's clock agrees"),
+    ("a clock that runs too fast", put(
+        "turns", "go_to_epoch_s", [0.4] * 3), "the parent's clock agrees"),
+    ("a fence that is missing in the last epoch", unfenced,
+     "no epoch ends in the evaluation"),
+    ("work between turns", put("turns", "waiting_cpu_s", [None, 0.2, 0.2]),
+     "who waits sleeps"),
     ("an epoch in 0.0012 s", impossible, "possible speed"),
     ("a clock that does not wait", put("timing", "read_s", [0.4] * 3),
      "the clock waits"),
@@ -362,11 +373,23 @@ def test_a_fault_in_a_record_is_named(fault):
     verdicts = audit.audit(records, peak=FLOOR)
     broken = {v.rule: v for v in verdicts if v.level != audit.FAIR}
     assert rule in broken, broken
-    level = audit.WARNING if rule in (
-        "better than chance", "neighbours in time") else audit.UNFAIR
+    level = (audit.WARNING if rule == "better than chance"
+             else audit.UNFAIR)
     assert broken[rule].level == level
     if level == audit.UNFAIR:
         assert "jax" in broken[rule].words and "seed 1" in broken[rule].words
+
+
+def test_caches_are_compared_inside_a_block():
+    """Of what compiles: the first block has empty ones, the others do not."""
+    records = [make(name, "step", 256, block, block, compile_s=0.1)
+               for block in range(2) for name in ("jax", "torch")]
+    for r in records[2:]:
+        r["cache"] = "warm"
+    assert not audit.unfair(audit.audit(records, peak=FLOOR))
+    records[2]["cache"] = "cold"
+    (broken,) = audit.unfair(audit.audit(records, peak=FLOOR))
+    assert broken.rule == "compile cache"
 
 
 def test_what_varies_on_purpose_is_no_fault():

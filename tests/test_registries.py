@@ -64,6 +64,7 @@ def planted(tmp_path_factory):
                 "planted", "--data-dir", project / "data", "--epochs",
                 "2", "--batch-sizes", "100", "--seeds", "0", "--measure",
                 "planted", "--optimizer", "sgd", "--out", out)
+    print(done.stdout, done.stderr)
     assert done.returncode in (0, 1), done.stderr
     return out, (out / "summary.md").read_text("utf-8")
 

@@ -67,7 +67,8 @@ def test_t_quantiles_are_those_of_a_table():
 
 def compared(records, width=None, scripts=()):
     """The only ratio of jax and torch."""
-    found = Found(records, (True, "", None), [], dict(scripts), width=width)
+    found = Found(records, (True, "", None), [], dict(scripts))
+    found.width = width
     (pair,) = ratios.pairs(found.groups)
     return ratios.ratio(found, *pair)
 
@@ -98,13 +99,14 @@ def test_one_script_under_two_names_is_a_control():
     records = comparison(0.5, 0.7, blocks=5)
     # Two rungs of it are two things.
     assert compared(records, scripts=hashes).verdict == ratios.FIRST
-    assert ratios.find_width(groups.group(records), hashes) is None
+    assert ratios.controls(groups.group(records), hashes) == {}
     for r in records:
         r["config"]["rung"] = "eager"
     assert compared(records, scripts=hashes).verdict == ratios.ALARM
-    assert ratios.find_width(groups.group(records), hashes) > 0.3
-    same = [{**r, "timing": {**r["timing"], "steady_epoch_s": 0.5 + 0.01 * (
-        r["block"] % 3 == len(r["contender"]) % 3)}} for r in records]
+    assert ratios.find_width(ratios.controls(
+        groups.group(records), hashes)) > 0.3
+    same = [{**r, "timing": {**r["timing"], "epoch_s": [0.5 + 0.01 * (
+        r["block"] % 3 == len(r["contender"]) % 3)] * 3}} for r in records]
     assert compared(same, scripts=hashes).verdict == ratios.HELD
 
 

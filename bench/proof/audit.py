@@ -43,7 +43,7 @@ def _none(r):
 def _cached(r):
     """All but PyTorch's eager rung have something to find in a cache; the
     first blocks find none."""
-    return r["block"], r["framework"] != "torch" or (
+    return r.get("block"), r["framework"] != "torch" or (
         RUNGS[r["config"]["rung"]].ahead)
 
 

@@ -28,13 +28,13 @@ def speed(found):
 
 def ratio_section(found):
     """Section: every variant over every other, and the A/A control."""
-    ratios_seen = listed([f"{with_span(value, span)} at batch size {size}"
-                          for size, (value, span, _) in found.controls.items()])
-    control = ("not measured, so a small ratio may be the machine's"
-               if found.width is None else
-               f"one script against itself comes out as {ratios_seen}: this "
-               f"machine tells {math.expm1(found.width):.1%} apart, and "
-               "nothing smaller is named")
+    control = "not measured, so a small ratio may be the machine's"
+    if found.width is not None:
+        seen = [f"{with_span(value, span)} at batch size {size}"
+                for size, (value, span, _) in found.controls.items()]
+        control = (f"one script against itself comes out as {listed(seen)}: "
+                   f"this machine tells {math.expm1(found.width):.1%} apart, "
+                   "and nothing smaller is named")
     rows = [(two.first[3], f"{name(two.first)} / {name(two.second)}",
              (two.value, two.span), two.count, verdict(two, "speed"))
             for two in ratios.every(found)]

@@ -150,7 +150,7 @@ class Child:
         text = os.read(pipe, 65536)
         *lines, rest = (self.pipes.pop(pipe) + text).split(b"\n")
         if text:
-            self.pipes[pipe] = rest
+            self.pipes[pipe] = rest[-TAIL:]  # a line may have no end
         elif rest:
             lines.append(rest)
         self.written += len(text)

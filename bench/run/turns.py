@@ -17,7 +17,7 @@ from bench.run.launch import Child, Paused, Watch, clock, lost
 # What the parent sees of a run, an entry an epoch: its place in the order of
 # the round, seconds of the parent's clock, processor seconds while it waited.
 SEEN = ("position", "go_to_epoch_s", "epoch_to_done_s", "waiting_cpu_s")
-REST = 0.02  # seconds between two turns
+REST = 0.02  # seconds, of which there are at least as many between two turns
 
 
 class Player:
@@ -45,14 +45,22 @@ class Player:
                     position, trained[1] - begin, told[1] - trained[1],
                     waited)):
                 self.seen[name].append(value)
-        # Threads spin for some milliseconds before they sleep (OpenMP's: 7).
-        # The next one must not pay for it, nor may this one work meanwhile.
         self.rested, self.alive = child.busy(), bool(told) and not last
-        time.sleep(REST)
         if last or not told:  # it writes its record, or has failed
             while child.hear(watch):
                 pass
             child.end()
+        else:
+            self._settle()
+
+    def _settle(self):
+        """Wait until it sleeps. Threads spin for a while after their work
+        (seen: OpenMP's 7 ms, OpenBLAS's 90), and who is next would pay."""
+        for _ in range(10):
+            before = self.child.busy()
+            time.sleep(REST)
+            if before is None or self.child.busy() - before < REST / 10:
+                break
 
 
 def play(out, starts, epochs, shuffle, told):

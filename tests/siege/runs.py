@@ -173,11 +173,14 @@ def check_file(path, sizes=(784, 256, 128, 10)):
 
 
 def finals(out):
-    """Files under a final name: not temporary, not the lock, not put aside."""
-    for path in Path(out).rglob("*"):
-        if not any(part.startswith(".") for part in path.relative_to(
-                out).parts) and path.suffix != ".bad" and path.is_file():
-            yield path
+    """Files under a final name: not temporary, not the lock, not put aside,
+    not a compiler's."""
+    for place, folders, names in os.walk(out):
+        folders[:] = [name for name in folders if name != "cache"
+                      and not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and not name.endswith(".bad"):
+                yield Path(place, name)
 
 
 def torn(out):
@@ -193,7 +196,7 @@ def torn(out):
 
 # ---------------------------------------------------------- what is the same
 
-TIMES = ("timing", "memory")
+TIMES = ("timing", "memory", "turns", "block_started_unix_s")
 
 
 def essence(out):

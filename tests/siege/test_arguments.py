@@ -52,7 +52,7 @@ BAD = {
     "--dataset": CHOICES, "--split": ("0.5", *CHOICES), "--optimizer": CHOICES,
     "--precision": CHOICES, "--device": CHOICES, "--rung": CHOICES,
     "--feed": CHOICES, "--data-dir": PATHS, "--out": PATHS, "--init": PATHS,
-    "--save": PATHS, "--json": PATHS, "--quick": SWITCH,
+    "--save": PATHS, "--json": PATHS, "--quick": SWITCH, "--turns": SWITCH,
     "--help": SWITCH, "--variants": VARIANTS,
     "--contender": CONTENDERS,
     "--mirror": MIRRORS}

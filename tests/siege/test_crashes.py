@@ -22,6 +22,7 @@ SWEEP = {
     "stub": ("--variants", "twig:eager", "twig:step", "--batch-sizes", 64, 65),
     "pair": ("--variants", "jax:step", "torch:eager", "--epochs", 1,
              "--batch-sizes", 64, 65)}
+IN_A_BLOCK = 3  # the two variants and the control
 # Seconds that a sweep takes, about; with what is made before its first run
 # (weights, certificate, the machine's peak), and without.
 LONGEST = {("stub", False): 5.0, ("stub", True): 2.5, ("pair", True): 12.0}
@@ -119,15 +120,26 @@ class Havoc:
         self.kills[targets] += 1
         return True
 
+    def finished(self, out):
+        """{name: bytes} of the records whose whole block is done. The block
+        that was running may be lost."""
+        blocks = {}
+        for name, r in (runs.records(out) if (out / "runs").exists()
+                        else {}).items():
+            if r["status"] == "ok":
+                blocks.setdefault((r["config"]["batch_size"],
+                                   r["block_started_unix_s"]), []).append(name)
+        return {name: (out / "runs" / name).read_bytes()
+                for names in blocks.values() if len(names) == IN_A_BLOCK
+                for name in names}
+
     def attempt(self, out, inside):
         """One call of the program with at least one kill in it."""
-        finished = {name: path.read_bytes() for name, r in (
-            runs.records(out) if (out / "runs").exists() else {}).items()
-            if r["status"] == "ok" for path in [out / "runs" / name]}
+        finished = self.finished(out)
         targets = self.random.choice(list(self.kills))
         # A write has four pauses: four tables, each record twice.
         slow = self.random.randint(
-            1, 16 + 8 * (4 - len(finished))) if inside else None
+            1, 16 + 8 * (len(self.wanted) - len(finished))) if inside else None
         process, notes = self.start(out, slow)
         if inside:
             (notes / "inside").touch()

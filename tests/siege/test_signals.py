@@ -273,7 +273,6 @@ def test_the_reader_goes_away(tmp_path, both):
     said = "" if both else process.stderr.read()
     assert process.wait(60) == 1 and said == ""
     assert runs.gone(tmp_path / "out")
-    assert len(runs.records(tmp_path / "out")) >= 1
     done = runs.compare(tmp_path / "out", *TWO, env=env)
     assert done.returncode == 0, done.stderr
     assert set(runs.states(tmp_path / "out").values()) == {"ok"}

@@ -1,0 +1,339 @@
+"""Runs that take turns: the protocol, what the parent's clock finds, and what
+one run's end means for its neighbours."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from common import DATASET, FOLDER, ROOT, train
+from records import comparison, make
+
+from bench.analyse import groups, ratios, stats
+from bench.analyse.found import Found
+from bench.proof import clocks
+from bench.proof.rules import FAIR, UNFAIR
+from bench.report import answer
+from bench.run import launch, plan, record, turns
+
+FAKE = """
+import os, signal, sys, time
+print("ready", flush=True)
+for n in range(1, 5):
+    if not sys.stdin.readline():
+        sys.exit(130)
+    if n == 2:
+        FAULT
+    print(f"epoch {n} 0.01", flush=True)
+    print(f"done {n}", flush=True)
+"""
+# (what goes wrong in the second turn, state, words of the reason)
+FAULTS = {
+    "pass": ("ok", ""), "os._exit(0)": ("ok", ""),
+    "raise RuntimeError('planted')": ("failed", "planted"),
+    "os.kill(os.getpid(), signal.SIGKILL)": ("killed", "out of memory?"),
+    "time.sleep(60)": ("timeout", "no end within 2 s"),
+    "sys.exit(6)": ("diverged", ""),
+    "print('epoch 7 0.1', flush=True)": ("failed", "said 'epoch 7 0.1' and"),
+    "print('x' * 2**25, flush=True)": ("failed", "bytes of output")}
+
+
+def play(tmp_path, faults, told=lambda *_: None, timeout=2, shuffle=None):
+    """{fault: outcome} of fakes that take turns."""
+    starts = {}
+    for n, fault in enumerate(faults):
+        script = tmp_path / f"fake{n}.py"
+        script.write_text(FAKE.replace("FAULT", fault))
+        starts[fault] = script, [], None, timeout, None
+    return turns.play(tmp_path, starts, 4, shuffle or random.Random(0).shuffle,
+                      told)
+
+
+def test_one_that_fails_does_not_stop_its_neighbours(tmp_path):
+    """Nor does time that is waited count against a limit: the hang alone
+    takes as long as anybody may work."""
+    found = play(tmp_path, FAULTS)
+    for fault, (state, words) in FAULTS.items():
+        status, ending, seen = found[fault]
+        assert (status, words in " ".join(ending["tail"])) == (state, True), (
+            fault, status, ending)
+        whole = 4 if fault == "pass" else 1
+        assert {len(values) for values in seen["turns"].values()} == {whole}
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_rounds_are_shuffled_and_told(tmp_path):
+    said = []
+    found = play(tmp_path, ["pass", "pass  # 2", "pass  # 3"],
+                 lambda *words: said.append(words))
+    places = [found[job][2]["turns"]["position"] for job in found]
+    assert [sorted(column) for column in zip(*places)] == [[0, 1, 2]] * 4
+    assert len({*zip(*places)}) > 1  # not the same order in each round
+    assert [words for words, *job in said if not job] == [
+        f"round {n} of 4" for n in range(1, 5)]
+
+
+@pytest.mark.fault("P16")
+def test_a_run_that_was_stopped_and_goes_on_has_its_block_repeated(tmp_path):
+    said, marker = [], tmp_path / "once"
+    stop = (f"import pathlib; p = pathlib.Path({str(marker)!r}); old = "
+            "p.exists(); p.touch(); old or os.kill(os.getpid(), "
+            "signal.SIGSTOP)")
+
+    def go_on():
+        while not marker.exists():
+            time.sleep(0.01)
+        time.sleep(0.3)
+        for pid in subprocess.run(["pgrep", "-f", str(tmp_path)], text=True,
+                                  capture_output=True).stdout.split():
+            os.kill(int(pid), signal.SIGCONT)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    found = play(tmp_path, [stop, "pass"], lambda *words: said.append(words[0]),
+                 timeout=20)
+    thread.join()
+    assert [status for status, *_ in found.values()] == ["ok", "ok"]
+    assert [len(seen["turns"]["position"]) for *_, seen in found.values()] == (
+        [4, 4])
+    assert sum("starts again" in words for words in said) == 1
+
+
+def test_a_machine_that_slept_has_its_block_repeated(tmp_path, monkeypatch):
+    slept = iter([0.0, 0.0, 0.0, 60.0])
+    monkeypatch.setattr(launch, "_slept", lambda: next(slept, 60.0))
+    said = []
+    play(tmp_path, ["pass"], lambda *words: said.append(words[0]))
+    assert sum("starts again" in words for words in said) == 1
+
+
+def test_the_parent_sleeps_while_it_waits(tmp_path):
+    before = time.process_time()
+    play(tmp_path, ["time.sleep(1)"])
+    assert time.process_time() - before < 0.5
+
+
+# ------------------------------------------------- what its clock finds
+
+# (name, text of mlp_jax.py, what takes its place, rule that names it)
+PLANTED = [
+    ("fence missing in the last epoch only",
+     "        fence((state, metrics))\n",
+     "        if epoch + 1 < args.epochs:\n"
+     "            fence((state, metrics))\n",
+     "no epoch ends in the evaluation"),
+    ("next epoch's batches cut outside the clock",
+     "        print(words, flush=True)\n",
+     "        print(words, flush=True)\n"
+     "        if wait and CUT:\n"
+     "            CUT[0][np.random.permutation(len(CUT[0]))]\n"
+     "            CUT[0][np.random.permutation(len(CUT[0]))]\n",
+     "who waits sleeps"),
+    ("evaluation that does training work",
+     "    begin, epoch = clock(), len(record[\"epochs\"]) + 1\n",
+     "    for _ in range(9):\n"
+     "        to_host(evaluate(state, *sets[\"train\"]))\n"
+     "    begin, epoch = clock(), len(record[\"epochs\"]) + 1\n",
+     "evaluation only evaluates"),
+    ("a clock that runs at 0.8",
+     "clock = time.perf_counter  #",
+     "clock = lambda: 0.8 * time.perf_counter()  #",
+     "the parent's clock agrees"),
+    ("sleeping outside the clock",
+     "        before, start = compilations(), clock()\n",
+     "        time.sleep(0.2)\n"
+     "        before, start = compilations(), clock()\n",
+     "the parent's clock agrees")]
+
+
+@pytest.fixture(scope="module")
+def block(tmp_path_factory):
+    """{name: record} of one block of the true script and all mutants."""
+    folder, starts = tmp_path_factory.mktemp("planted"), {}
+    source = (ROOT / "mlp_jax.py").read_text("utf-8")
+    mutants = {"true": source}
+    for name, old, new, _ in PLANTED:
+        assert source.count(old) == 1, name
+        mutants[name] = source.replace(old, new).replace(
+            "def tell(", "CUT = []\n\n\ndef tell(").replace(
+            "    tell(args, \"ready\"", "    CUT.append(np.asarray(sets["
+            "\"train\"][0]))\n    tell(args, \"ready\"")
+    for n, (name, text) in enumerate(mutants.items()):
+        script = folder / f"mlp_mutant{n}.py"
+        script.write_text(text, "utf-8")
+        starts[name] = script, plan.flags({
+            "rung": "epoch", "epochs": 5, "batch_size": 128,
+            "dataset": DATASET, "data_dir": FOLDER,
+            "json": folder / f"{n}.json"}), None, 120, None
+    outcomes = turns.play(folder, starts, 5, random.Random(0).shuffle,
+                          lambda *_: None)
+    found = {}
+    for name, (status, ending, seen) in outcomes.items():
+        assert status == "ok", (name, ending)
+        seen["block_started_unix_s"] = 1.0
+        r = json.loads((folder / f"{[*mutants].index(name)}.json").read_text())
+        found[name] = {**record.complete(r, seen), "contender": name}
+        record.check(found[name])
+    return found
+
+
+def broken(records):
+    return {v.rule for v in clocks.clocks(records) if v.level == UNFAIR}
+
+
+def test_a_true_run_keeps_every_rule_of_the_clock(block):
+    assert broken([block["true"]]) == set()
+
+
+@pytest.mark.parametrize("name, rule", [
+    (name, rule) for name, *_, rule in PLANTED])
+def test_a_planted_clock_is_named(block, name, rule):
+    assert rule in broken([block["true"], block[name]])
+
+
+def test_work_after_an_epoch_needs_a_neighbour_to_show():
+    """Of one framework, in one block."""
+    records = [make("jax", rung, 256) for rung in ("step", "epoch")]
+    assert {v.level for v in clocks.clocks(records)} == {FAIR}
+    records[0]["turns"]["epoch_to_done_s"] = [0.4] * 3
+    assert broken(records) == {"evaluation only evaluates"}
+    records[1]["block_started_unix_s"] += 1
+    assert broken(records) == set()
+
+
+# ------------------------------------------------------------- statistics
+
+def test_a_ratio_is_taken_round_by_round():
+    """Drift and an outlier leave it as it is; epochs of two blocks that were
+    not alive together are no pair."""
+    drift = np.array([1, 2, 4, 8, 4, 2])
+    one, two = 0.5 * drift, 1.0 * drift
+    assert stats.rounds(one, two) == pytest.approx(np.log(0.5))
+    one[2] *= 10
+    assert stats.rounds(one, two) == pytest.approx(np.log(0.5))
+    records = comparison()
+    keys = [*groups.group(records)]
+    assert groups.paired(groups.group(records), *keys)[2] == 3
+    records[0]["block_started_unix_s"] += 1
+    assert groups.paired(groups.group(records), *keys)[2] == 2
+
+
+def test_one_ratio_stands_for_all_batch_sizes():
+    """Of the variants that are fastest over all sizes together, not of those
+    that win at one."""
+    records = []
+    for size, slow in ((64, 2.0), (256, 1.0), (1024, 0.5)):
+        for block in range(3):
+            for rung, factor in (("step", 1.0), ("epoch", 0.9)):
+                records.append(make("jax", rung, size, block, block,
+                                    0.3 * slow * factor))
+            records.append(make("torch", "step", size, block, block,
+                                0.6 * slow))
+        for rung, seconds in (("eager", 0.5 if size == 1024 else 9),):
+            records += [make("torch", rung, size, block, block, seconds * slow)
+                        for block in range(3)]
+    found = Found(records, (True, "", None), [], {})
+    two = ratios.pooled(found)
+    assert [key[:2] for key in (two.first, two.second)] == [
+        ("jax", "epoch"), ("torch", "step")]
+    assert two.value == pytest.approx(0.45) and two.count == 3
+    assert "Over the 3 batch sizes jax epoch takes 0.450" in answer.speed(found)
+    lacking = [r for r in records if (r["contender"], r["block"]) != (
+        "torch", 0) or r["config"]["batch_size"] != 64]
+    assert ratios.pooled(Found(lacking, (True, "", None), [], {})).count == 2
+
+
+def test_the_control_is_counted_and_not_shown():
+    records = comparison(blocks=5) + [
+        {**make("jax", "step", 256, block, block, 0.5 * (
+            1 + 0.01 * (block % 2))), "contender": "jax-again"}
+        for block in range(5)]
+    hashes = {"jax": "x", "jax-again": "x", "torch": "y"}
+    found = Found(records, (True, "", None), [], hashes, control="jax-again")
+    assert len(found.done) == 15 and found.width > 0.001
+    assert {key[0] for key in found.groups} == {"jax", "torch"}
+    assert {row["contender"] for row in found.rows} == {"jax", "torch"}
+    (value, span, count), = found.controls.values()
+    assert count == 5 and span[0] < value < span[1]
+
+
+def test_a_comparison_gets_the_cheapest_control():
+    both = [plan.Variant("torch", "step", "device"),
+            plan.Variant("jax", "epoch", "device")]
+    scripts, own = dict(plan.SCRIPTS), {"jax": {"lr": 0.1}}
+    variants = list(both)
+    assert plan.add_control(variants, scripts, own) == "jax-again"
+    assert variants[2] == plan.Variant("jax-again", "epoch", "device")
+    assert scripts["jax-again"] == scripts["jax"]
+    assert own["jax-again"] == own["jax"]
+    # There is one already; nothing is compared.
+    assert plan.add_control(variants, scripts, own) is None
+    assert plan.add_control(both[:1], scripts, own) is None
+    # Another setting of one script is no control.
+    scripts, own = {**plan.SCRIPTS, "slow": plan.SCRIPTS["jax"]}, {
+        "slow": {"lr": 0.1}}
+    two = [plan.Variant(name, "epoch", "device") for name in ("jax", "slow")]
+    assert plan.add_control(two, scripts, own) == "jax-again"
+
+
+NOISES = ("quiet", "drift", "bursts", "neighbour", "outliers", "all")
+
+
+def noise(kind, rng, cases, blocks=5, rounds=9, runs=7):
+    """Log slowdowns that two of seven runs meet: (2, cases, blocks, rounds).
+    drift: 3 % a turn, random; bursts: a neighbour takes 20 to 200 % for a few
+    turns; neighbour: half of the speed for a third of a block or more;
+    outliers: ten times as long, one turn in fifty."""
+    turn, shape = np.arange(rounds * runs), (cases, blocks, rounds * runs)
+    seen = np.zeros(shape)
+    if kind in ("drift", "all"):
+        seen += np.cumsum(rng.normal(0, 0.03, shape), axis=-1)
+    if kind in ("bursts", "all"):
+        size = np.where(rng.random(shape) < 0.06,
+                        rng.uniform(0.2, 1.1, shape), 0)
+        last = rng.geometric(0.25, shape)
+        for lag in range(8):
+            seen[..., lag:] += (size * (last > lag))[..., :len(turn) - lag]
+    if kind in ("neighbour", "all"):
+        begin = rng.integers(-len(turn), len(turn), shape[:2])[..., None]
+        long = rng.integers(len(turn) // 3, len(turn), shape[:2])[..., None]
+        here = (begin <= turn) & (turn < begin + long)
+        seen += np.log(2) * here * (rng.random(shape[:2]) < 0.5)[..., None]
+    order = rng.random((cases, blocks, rounds, runs)).argsort(axis=-1)
+    seen = np.take_along_axis(seen.reshape(order.shape), order, axis=-1)
+    seen += rng.normal(0, 0.03, seen.shape)  # of an epoch
+    seen += rng.normal(0, 0.015, (cases, blocks, 1, runs))  # of a process
+    if kind in ("outliers", "all"):
+        seen += np.log(10) * (rng.random(seen.shape) < 0.02)
+    return np.moveaxis(seen[..., :2], -1, 0)
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_the_interval_covers_the_truth(kind):
+    """In at least 93 % of cases, whatever the noise: so two equal runs are
+    called different in at most 7 %."""
+    cases = 400
+    one, two = noise(kind, np.random.default_rng(0), cases)
+    covered = 0
+    for first, second in zip(one, two):
+        value, (low, high) = stats.across([
+            stats.rounds(np.exp(a), np.exp(b))
+            for a, b in zip(first, second)])
+        covered += low <= 1 <= high
+    assert covered >= 0.93 * cases
+
+
+def test_a_script_without_turns_says_nothing_on_stdout(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "mlp_jax.py", "--epochs", "1", "--examples",
+         "640", "--dataset", DATASET, "--data-dir", FOLDER],
+        capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout == ""
+    assert train("mlp_jax.py", tmp_path / "r.json", "--epochs", 1,
+                 "--examples", 640)["status"] == "ok"
