@@ -42,7 +42,7 @@ FLOOR = floor waterfall steps target_64 target_256 target_1024
 all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 20 min), draw
 	$(PY) compare.py $(ALL)
 
-quick: $(READY)  ## the same, small: 6 runs of two epochs (2 min)
+quick: $(READY)  ## the same, small: 8 runs of two epochs (2 min)
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
 certify: $(READY)  ## prove that every rung and feed computes the same (15 min)
@@ -60,9 +60,10 @@ aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)
 
 test: $(READY)  ## checks of the pair, then those of the lab
-	$(call NEEDS,pytest)
+	$(call NEEDS,pytest xdist)
 	$(PY) test_mlp.py
-	$(PY) -m pytest -q -p no:cacheprovider -m "not slow" tests
+	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
+	  -m "not slow" tests
 
 siege: $(READY)  ## inject every fault and write docs/reliability.md (1 h)
 	$(call NEEDS,pytest)

@@ -2,7 +2,7 @@
 """Compare scripts that train the same network: run, record, tabulate, draw.
 
     python compare.py        90 runs: 5 variants and a control, 3 sizes, 5 seeds
-    python compare.py --quick           6 runs of two epochs
+    python compare.py --quick           8 runs of two epochs
     python compare.py --variants jax:epoch torch:step:host --repeats 5
     python compare.py --recipe recipes/aa.toml
 
