@@ -22,10 +22,6 @@ class Stopped(BaseException):
     """A signal asked the program to stop; not an Exception, so that no
     `except Exception` on the way up can swallow it."""
 
-    def __init__(self, signum):
-        super().__init__(signal.Signals(signum).name)
-        self.code = 128 + signum
-
 
 def clean(text, limit=2000):
     """`text` without control characters: what servers and children say must
@@ -41,10 +37,9 @@ def told(lines):
 
 
 def warn(prog, text):
-    """One line for people, on stderr, whatever the terminal can encode."""
-    line = f"{prog}: {clean(text)}\n"
-    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    tell(line.encode(encoding, "backslashreplace").decode(encoding))
+    """One line for people, on stderr. Python writes there with backslashes
+    what the terminal cannot encode."""
+    tell(f"{prog}: {clean(text)}\n")
 
 
 def tell(line, stream=None):
@@ -72,7 +67,7 @@ _asked = []  # the signals that came
 
 def _stop(signum, frame):
     _asked.append(signum)
-    raise Stopped(signum)
+    raise Stopped
 
 
 def guard(main, prog):
@@ -83,14 +78,15 @@ def guard(main, prog):
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed: a file must not take its place
-            setattr(sys, name, open(os.devnull, "r+"))
+            setattr(sys, name, open(
+                os.devnull, "r+", errors="backslashreplace"))
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it
     listen(_stop)
     try:
         code = _outcome(main, prog)
-    except Stopped as again:  # a second Ctrl-C while the last line prints
-        code = again.code
-    if _asked:  # also where native code made an error of its own of Stopped
+    except Stopped:  # a second Ctrl-C while the last line prints
+        code = FAILED
+    if _asked:  # also where the program swallowed Stopped
         code = 128 + _asked[0]
     listen(signal.SIG_DFL)  # nothing is left to clean up: the next one kills
     for stream in (sys.stdout, sys.stderr):
@@ -106,27 +102,20 @@ def _outcome(main, prog):
         code = main()
         sys.stdout.flush()
         return code
-    except Fault as fault:
-        _explain(prog, fault)
-        return fault.code
-    except Stopped as stopped:
-        warn(prog, f"stopped by {stopped}")
-        return stopped.code
     except BrokenPipeError:  # `program | head`: the reader went away
         return FAILED
-    except Exception as error:
-        if _asked:
+    except (Stopped, Exception) as error:
+        if _asked:  # also where native code made its own error of it
             warn(prog, f"stopped by {signal.Signals(_asked[0]).name}")
-        else:
-            _explain(prog, f"unexpected {type(error).__name__}: {error}. "
-                           "Set MLP_DEBUG=1 for the traceback")
+            return FAILED
+        if os.environ.get("MLP_DEBUG") == "1":
+            traceback.print_exc()
+        if isinstance(error, Fault):
+            warn(prog, f"error: {error}")
+            return error.code
+        warn(prog, f"error: unexpected {type(error).__name__}: {error}. "
+                   "Set MLP_DEBUG=1 for the traceback")
         return FAILED
-
-
-def _explain(prog, reason):
-    if os.environ.get("MLP_DEBUG") == "1":
-        traceback.print_exc()
-    warn(prog, f"error: {reason}")
 
 
 # --------------------------------------------------------------- arguments

@@ -47,7 +47,6 @@ def write_weights(path, weights):
 
 def sha256_weights(weights):
     """Hex digest of the float32 bytes of w1 b1 w2 b2 …"""
-    digest = hashlib.sha256()
-    for array in itertools.chain(*weights):
-        digest.update(array.astype(np.float32).tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(
+        array.astype(np.float32).tobytes()
+        for array in itertools.chain(*weights))).hexdigest()

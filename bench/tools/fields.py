@@ -15,9 +15,7 @@ PAGE = files.ROOT / "docs" / "record.md"
 
 
 def span(field):
-    """The range of a number in words."""
-    if field.type not in ("whole", "number"):
-        return ""
+    """The range of a number in words; nothing else has one."""
     return " ".join(f"{word} {end:g}" for word, end in (
         ("from", field.low), ("to", field.high)) if abs(end) < float("inf"))
 
