@@ -39,7 +39,7 @@ FLOOR = floor waterfall steps target_64 target_256 target_1024
 
 .PHONY: all quick certify audit floor aa report test siege book diff clean help
 
-all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 20 min), draw
+all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 25 min), draw
 	$(PY) compare.py $(ALL)
 
 quick: $(READY)  ## the same, small: 8 runs of two epochs (2 min)

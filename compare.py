@@ -71,7 +71,7 @@ def make_parser():
         help="another script, which uses bench.kit.program; may be repeated")
     add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
-        help="seconds of wall clock that a run may take")
+        help="seconds that a run may work; waiting for its turn is free")
     flags.add_settings(parser, datasets=(*data.DATASETS, "auto"))
     return parser
 

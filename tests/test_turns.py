@@ -19,7 +19,7 @@ from bench.analyse import groups, ratios, stats
 from bench.analyse.found import Found
 from bench.proof import clocks
 from bench.proof.rules import FAIR, UNFAIR
-from bench.report import answer
+from bench.report import answer, sections
 from bench.run import launch, plan, record, turns
 
 FAKE = """
@@ -247,6 +247,18 @@ def test_one_ratio_stands_for_all_batch_sizes():
     lacking = [r for r in records if (r["contender"], r["block"]) != (
         "torch", 0) or r["config"]["batch_size"] != 64]
     assert ratios.pooled(Found(lacking, (True, "", None), [], {})).count == 2
+
+
+def test_a_machine_that_was_not_steady_is_said():
+    records = comparison(blocks=5)
+    head = sections.head(Found(records, (True, "", None), [], {}))
+    assert head["verdicts"].endswith("The machine was steady.")
+    assert "10 of 10 runs finished, from 2001-09-09 on, in 7 minutes" in (
+        head["runs"])
+    records[3]["timing"]["epoch_s"][2] *= 1.6
+    head = sections.head(Found(records, (True, "", None), [], {}))
+    assert ("not steady: in 1 of 10 runs the steady epochs spread by more than "
+            "1.5 times (torch eager at batch size 256)") in head["verdicts"]
 
 
 def test_the_control_is_counted_and_not_shown():

@@ -8,6 +8,7 @@ SUMMARY = ("contender", "rung", "feed", "batch_size", "runs", "ok",
            "steady_epoch_s", "steady_low_s", "steady_high_s", "compile_s",
            "first_epoch_s", "total_s", "test_accuracy", "test_accuracy_sd",
            "host_peak_mib", "device_peak_mib")
+SPREAD = 1.5  # between the fastest and the slowest steady epoch of a run
 
 
 def key(row):
@@ -101,6 +102,22 @@ def paired(groups, first, second):
     -> (ratio, interval or None, blocks), or None without any."""
     logs = [*log_ratios(groups, first, second).values()]
     return (*stats.across(logs), len(logs)) if logs else None
+
+
+def unsteady(records):
+    """Finished records whose steady epochs spread by more than SPREAD times:
+    something else took the machine."""
+    return [r for r in records if max(r["timing"]["epoch_s"][1:], default=0)
+            > SPREAD * min(r["timing"]["epoch_s"][1:], default=0)]
+
+
+def lasted(records):
+    """(when the first block of finished records began, seconds until the
+    turns of the last one were over)"""
+    starts = [r["block_started_unix_s"] for r in records]
+    turns = sum(sum(r["turns"]["go_to_epoch_s"] + r["turns"]["epoch_to_done_s"])
+                for r in records if r["block_started_unix_s"] == max(starts))
+    return min(starts), max(starts) + turns - min(starts)
 
 
 def cold(records):

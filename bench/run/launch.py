@@ -91,6 +91,8 @@ class Child:
         place.mkdir()
         self.inside, self.timeout, self.left = place / "seen", timeout, timeout
         variables = _variables(kept, place)
+        if turns and environment.accelerators():  # one GPU for all of them
+            variables.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         self.seen = {"environment": environment.describe(variables, cpus),
                      "affinity": cpus or environment.affinity(),
                      "cache": environment.cache_states(variables),
