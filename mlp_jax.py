@@ -476,7 +476,7 @@ def compile_ahead(args, state, images, labels, record):
 
 
 def tell(args, words, wait=False):
-    """With --turns: a line to who started this; then wait for one, or not"""
+    """With --turns: a line to the parent; wait: sleep until it answers"""
     if args.turns:
         print(words, flush=True)
         if wait and not sys.stdin.readline():

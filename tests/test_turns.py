@@ -17,10 +17,12 @@ from records import comparison, make
 
 from bench.analyse import groups, ratios, stats
 from bench.analyse.found import Found
+from bench.kit import files
 from bench.proof import clocks
 from bench.proof.rules import FAIR, UNFAIR
 from bench.report import answer, sections
 from bench.run import launch, plan, record, turns
+from bench.run.grid import Grid
 
 FAKE = """
 import os, signal, sys, time
@@ -51,8 +53,8 @@ def play(tmp_path, faults, told=lambda *_: None, timeout=2, shuffle=None):
         script = tmp_path / f"fake{n}.py"
         script.write_text(FAKE.replace("FAULT", fault))
         starts[fault] = script, [], None, timeout, None
-    return turns.play(tmp_path, starts, 4, shuffle or random.Random(0).shuffle,
-                      told)
+    return turns.play(tmp_path, lambda: starts, 4,
+                      shuffle or random.Random(0).shuffle, told)
 
 
 def test_one_that_fails_does_not_stop_its_neighbours(tmp_path):
@@ -68,15 +70,16 @@ def test_one_that_fails_does_not_stop_its_neighbours(tmp_path):
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-def test_rounds_are_shuffled_and_told(tmp_path):
+def test_rounds_are_shuffled_and_told(tmp_path, monkeypatch):
     said = []
+    monkeypatch.setattr(turns, "EVERY", 2)
     found = play(tmp_path, ["pass", "pass  # 2", "pass  # 3"],
                  lambda *words: said.append(words))
     places = [found[job][2]["turns"]["position"] for job in found]
     assert [sorted(column) for column in zip(*places)] == [[0, 1, 2]] * 4
     assert len({*zip(*places)}) > 1  # not the same order in each round
     assert [words for words, *job in said if not job] == [
-        f"round {n} of 4" for n in range(1, 5)]
+        "round 2 of 4", "round 4 of 4"]
 
 
 @pytest.mark.fault("P16")
@@ -117,6 +120,29 @@ def test_the_parent_sleeps_while_it_waits(tmp_path):
     before = time.process_time()
     play(tmp_path, ["time.sleep(1)"])
     assert time.process_time() - before < 0.5
+
+
+def test_a_block_is_cold_or_warm_as_a_whole(tmp_path, monkeypatch):
+    """The first is cold, again when it is repeated; a later one where the
+    cache of one of its runs was never filled, because that run had failed."""
+    grid, seen = Grid.__new__(Grid), []
+    grid.out, grid.alike, grid.timeout = tmp_path, {}, 1
+    for name, value in (
+            ("config", lambda job: {"epochs": 1}), ("_warm", lambda job: False),
+            ("_kept", lambda job: tmp_path / job.variant.contender),
+            ("_start", lambda job, cold, written: cold)):
+        monkeypatch.setattr(grid, name, value, raising=False)
+    monkeypatch.setattr(turns, "play", lambda out, starts, *_: seen.append(
+        [*starts().values(), *starts().values()]) or {})
+    jobs = [plan.Job(plan.Variant(name, "step", "device"), 64, 0, 0)
+            for name in plan.SCRIPTS]
+    grid.run(jobs, 0, {}, None)
+    for name in plan.SCRIPTS:
+        grid.run(jobs, 1, {}, None)
+        files.make_folder(tmp_path / name)
+        (tmp_path / name / "filled").touch()
+    grid.run(jobs, 1, {}, None)
+    assert seen == [[True] * 4] * 3 + [[False] * 4]
 
 
 # ------------------------------------------------- what its clock finds
@@ -171,7 +197,7 @@ def block(tmp_path_factory):
             "rung": "epoch", "epochs": 5, "batch_size": 128,
             "dataset": DATASET, "data_dir": FOLDER,
             "json": folder / f"{n}.json"}), None, 120, None
-    outcomes = turns.play(folder, starts, 5, random.Random(0).shuffle,
+    outcomes = turns.play(folder, lambda: starts, 5, random.Random(0).shuffle,
                           lambda *_: None)
     found = {}
     for name, (status, ending, seen) in outcomes.items():

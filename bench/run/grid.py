@@ -126,8 +126,14 @@ class Grid(Comparison):
                 if reason:
                     found[job] = self._lost(job, "unavailable", {
                         "code": None, "signal": None, "tail": [reason]})
-            starts = {job: self._start(job, block, written[job])
-                      for job in jobs if job not in found}
+            trained = [job for job in jobs if job not in found]
+
+            def starts():
+                """{job: what Child is made of}; with empty caches, where this
+                is a first block or one of them is not filled."""
+                cold = block < COLD or not all(map(self._filled, trained))
+                return {job: self._start(job, cold, written[job])
+                        for job in trained}
             epochs = self.config(jobs[0])["epochs"]
             order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
             for job, (status, ending, seen) in turns.play(
@@ -145,14 +151,14 @@ class Grid(Comparison):
             files.write_atomic(self.path(job), files.dumps(one))
         return found
 
-    def _start(self, job, block, written):
+    def _start(self, job, cold, written):
         """What Child is made of for a run that writes its record there."""
         alone = self.asks(job.variant.contender, "init", "own")
         flags = plan.flags({
             **self.config(job), "data_dir": self.data_dir, "json": written,
             "init": None if alone else self.weights[job.seed][0]})
         return (job.variant.script(self.scripts), flags, self.cpus,
-                self.timeout, self._cache(job, block))
+                self.timeout, self._cache(job, cold))
 
     def _judge(self, job, written, status, ending, seen):
         """How a run ended and what it wrote -> the whole record, or one
@@ -219,13 +225,18 @@ class Grid(Comparison):
     def _warm(self, job):
         return self.asks(job.variant.contender, "cache", "warm")
 
-    def _cache(self, job, block):
-        """That folder, empty in the first blocks; later blocks find what the
-        first has left. A contender that asks for a warm one gets it filled
-        by a run of one epoch."""
+    def _filled(self, job):
+        """Does it find a full cache, or one that is not of this comparison?"""
         kept = self._kept(job)
-        filled = kept and (kept / "filled").exists()
-        if kept and not (filled and (self._warm(job) or block >= COLD)):
+        return self._warm(job) or not kept or (kept / "filled").exists()
+
+    def _cache(self, job, cold):
+        """That folder, emptied if it is to be cold; else it has what an
+        earlier block has left. A contender that asks for a warm one gets it
+        filled by a run of one epoch."""
+        kept = self._kept(job)
+        if kept and (not (kept / "filled").exists() if self._warm(job)
+                     else cold):
             shutil.rmtree(kept, ignore_errors=True)
             files.make_folder(kept)
             if self._warm(job) and self._train(

@@ -9,7 +9,6 @@ from bench.kit.cli import warn
 from bench.run import plan, record
 
 PROG = "compare.py"
-EVERY = 5  # rounds between two lines for people
 
 
 def run_all(grid, measurements, blocks, line, dry=False):
@@ -74,7 +73,8 @@ def _make(grid, measurements, blocks, todo, probes, records, lacking, line):
         def told(words, job=None, passed=passed, number=number):
             """A line where a run has compiled, and every few rounds."""
             left = passed / max(1, number) * (len(blocks) - number)
-            print(f"[{number + 1}/{len(blocks)}] {job or ''} {words}" + (
+            words = f"{job} {words}" if job else words
+            print(f"[{number + 1}/{len(blocks)}] {words}" + (
                 f"   ({left / 60:.0f} min left)" if left >= 60 else ""),
                 flush=True)
         try:

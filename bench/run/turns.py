@@ -17,6 +17,7 @@ from bench.run.launch import Child, Paused, Watch, clock, lost
 # What the parent sees of a run, an entry an epoch: its place in the order of
 # the round, seconds of the parent's clock, processor seconds while it waited.
 SEEN = ("position", "go_to_epoch_s", "epoch_to_done_s", "waiting_cpu_s")
+EVERY = 5    # rounds between two lines for people
 REST = 0.02  # seconds, of which there are at least as many between two turns
 
 
@@ -59,7 +60,8 @@ class Player:
         for _ in range(10):
             before = self.child.busy()
             time.sleep(REST)
-            if before is None or self.child.busy() - before < REST / 10:
+            now = self.child.busy()
+            if None in (before, now) or now - before < REST / 10:
                 break
 
 
@@ -67,17 +69,18 @@ def play(out, starts, epochs, shuffle, told):
     """Have children take turns, all over again when someone stopped and
     continued one of the processes.
 
-    out: the folder of the comparison; starts: {job: arguments of Child but
-    for its place}; epochs: of each; shuffle(list); told(words, job or None):
-    what goes on, for people -> {job: (status, how it ended, what was seen
-    of it and, as "turns", of its turns)}.
+    out: the folder of the comparison; starts() -> {job: arguments of Child
+    but for its place}; epochs: of each; shuffle(list); told(words, job or
+    None): what goes on, for people -> {job: (status, how it ended, what was
+    seen of it and, as "turns", of its turns)}.
     """
     while True:
+        begin = starts()  # each time: what was compiled is to be cold again
         try:
             with contextlib.ExitStack() as stack, Watch() as watch:
                 places = {job: stack.enter_context(files.temporary(out))
-                          for job in starts}
-                return _play(out, starts, places, epochs, shuffle, told, watch)
+                          for job in begin}
+                return _play(out, begin, places, epochs, shuffle, told, watch)
         except Paused:
             told("a process was stopped and goes on: this block starts again")
 
@@ -102,7 +105,7 @@ def _play(out, starts, places, epochs, shuffle, told, watch):
             shuffle(alive)
             for position, job in enumerate(alive):
                 players[job].turn(number, position, watch, number == epochs)
-            if alive:
+            if alive and number % EVERY == 0:
                 told(f"round {number} of {epochs}")
     finally:
         for player in players.values():
