@@ -484,7 +484,7 @@ def test_the_defaults():
             feed="device", hidden=[256, 128], optimizer="adam", lr=0.001,
             schedule="constant", precision="fp32", device="auto",
             dataset="mnist", data_dir="here", split="standard", init=None,
-            save=None, json=None, dtype=np.float32)
+            save=None, json=None, turns=False, dtype=np.float32)
         assert module.parse_flags(["--optimizer", "sgd"]).lr == 0.1
         assert module.parse_flags(["--epochs", "0"]).epochs == 0
         args = module.parse_flags("--precision fp64 --lr 1.5e-3".split())
