@@ -43,7 +43,8 @@ def train(script, path, *flags, code=0, env=None, **options):
     found = json.loads(Path(path).read_text("utf-8"))
     # It ran alone: the parent saw no turns.
     seconds = found["timing"]["epoch_s"]
-    seen["turns"] = {"position": [0] * len(seconds), "go_to_epoch_s": seconds,
+    seen["turns"] = {"ready_s": found["timing"]["total_s"],
+                     "position": [0] * len(seconds), "go_to_epoch_s": seconds,
                      "epoch_to_done_s": [0.1] * len(seconds),
                      "waiting_cpu_s": [None] * len(seconds)}
     return record.complete(found, seen)

@@ -20,7 +20,8 @@ def make(contender="jax", rung="step", batch_size=256, seed=0, block=0,
             "epoch": number, "start_s": start, "end_s": start + second,
             "train_loss": loss / number, "train_accuracy": accuracy,
             "val_loss": loss / number, "val_accuracy": accuracy,
-            "test_loss": loss, "test_accuracy": accuracy})
+            "test_loss": loss, "test_accuracy": accuracy,
+            "worked_s": start + second})
         start += second + 0.1
     return copy.deepcopy({
         "schema": 2, "status": "ok", "framework": contender,
@@ -51,7 +52,8 @@ def make(contender="jax", rung="step", batch_size=256, seed=0, block=0,
             if epochs > 1 else None,
             "evaluate_s": 0.1 * epochs, "total_s": start + 1.0},
         "block_started_unix_s": 1e9 + 100 * block,
-        "turns": {"position": [0] * epochs,
+        "turns": {"ready_s": 1.4 + compile_s * compiled,
+                  "position": [0] * epochs,
                   "go_to_epoch_s": [second + 5e-4 for second in seconds],
                   "epoch_to_done_s": [0.1] * epochs,
                   "waiting_cpu_s": [None] + [1e-4] * (epochs - 1)},

@@ -152,7 +152,7 @@ def test_time_to_accuracy_counts_compilation_and_imports():
     for entry, score in zip(r["epochs"], (0.96, 0.975, 0.981)):
         entry["test_accuracy"] = score
     assert costs.reached(r, 0.97) == (
-        pytest.approx(0.6 + 1.0 + 1.01), r["epochs"][1]["end_s"])
+        pytest.approx(0.6 + 1.0 + 1.01), r["epochs"][1]["worked_s"])
     assert costs.reached(r, 0.99) is None
     table = made_of([r, make(seed=1)])["Time to accuracy"][1]
     assert [row[2:4] for row in table] == [["97%", "2 of 2"],

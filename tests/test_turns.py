@@ -15,7 +15,7 @@ import pytest
 from common import DATASET, FOLDER, ROOT, train
 from records import comparison, make
 
-from bench.analyse import groups, ratios, stats
+from bench.analyse import costs, groups, ratios, stats
 from bench.analyse.found import Found
 from bench.kit import files
 from bench.proof import clocks
@@ -66,7 +66,7 @@ def test_one_that_fails_does_not_stop_its_neighbours(tmp_path):
         assert (status, words in " ".join(ending["tail"])) == (state, True), (
             fault, status, ending)
         whole = 4 if fault == "pass" else 1
-        assert {len(values) for values in seen["turns"].values()} == {whole}
+        assert {len(seen["turns"][name]) for name in turns.SEEN} == {whole}
     assert not list(tmp_path.glob(".tmp-*"))
 
 
@@ -273,6 +273,21 @@ def test_one_ratio_stands_for_all_batch_sizes():
     lacking = [r for r in records if (r["contender"], r["block"]) != (
         "torch", 0) or r["config"]["batch_size"] != 64]
     assert ratios.pooled(Found(lacking, (True, "", None), [], {})).count == 2
+
+
+def test_waiting_for_turns_is_nobodys_work(block):
+    """Not in the seconds until a network is good, nor in those of a run."""
+    r = block["true"]
+    turns_ = r["turns"]
+    worked = [entry["worked_s"] for entry in r["epochs"]]
+    assert worked[0] == turns_["ready_s"] + turns_["go_to_epoch_s"][0]
+    assert np.diff(worked) == pytest.approx(np.add(
+        turns_["epoch_to_done_s"][:-1], turns_["go_to_epoch_s"][1:]))
+    assert r["timing"]["total_s"] == pytest.approx(
+        worked[-1] + turns_["epoch_to_done_s"][-1])
+    # Five neighbours trained meanwhile.
+    assert worked[-1] < 0.7 * r["epochs"][-1]["end_s"]
+    assert sum(costs.parts(r).values()) == pytest.approx(r["timing"]["total_s"])
 
 
 def test_a_machine_that_was_not_steady_is_said():

@@ -66,13 +66,13 @@ def captured(groups, contender, rung, *more):
 # -------------------------------------------------------- time to accuracy
 
 def reached(r, target):
-    """(seconds of training, seconds since the process was created) at the end
-    of the first epoch whose test accuracy is at least `target`; or None."""
+    """(seconds of training, seconds of work since the process was created) at
+    the end of the first epoch whose test accuracy is at least `target`; or None."""
     for number, entry in enumerate(r["epochs"]):
         if entry["test_accuracy"] >= target:
             return ((r["timing"]["compile_s"] or 0.0)
                     + sum(r["timing"]["epoch_s"][:number + 1]),
-                    entry["end_s"])
+                    entry["worked_s"])
     return None
 
 

@@ -14,6 +14,7 @@ from bench.proof import audit
 from bench.report import words
 from bench.report.document import document
 from bench.report.figures.registry import FIGURES
+from bench.report.proof import steadiness
 from bench.report.reasons import reasons
 from bench.report.render import as_html
 from bench.report.table import Table
@@ -38,7 +39,8 @@ def page(out, found, sections):
         versions=escape(words.versions(found.records)),
         seals=seal("Same computation", found.proof[0], found.proof[1])
         + seal("Same conditions", not found.unfair,
-               audit.line(found.verdicts) + "."),
+               audit.line(found.verdicts) + ".")
+        + seal("Steady machine", *steadiness(found.done)),
         contents="".join(
             f'<a href="#{anchor(name)}">{escape(name)}</a>'
             for name in ("Figures", *tables, "Environment", "Data")),

@@ -1,11 +1,12 @@
 """Sections on whether the numbers can be believed: audit, parity, what could
 not be measured, runs that are not ok."""
 
+from bench.analyse.groups import SPREAD, key, unsteady
 from bench.kit.cli import clean
 from bench.proof import certificate
 from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING
 from bench.report.table import Table
-from bench.report.words import TEXTS, name
+from bench.report.words import TEXTS, listed, name, plural
 
 ORDER = (UNFAIR, WARNING, UNKNOWN, FAIR)
 COMPARED = TEXTS["heads"]["parity"]
@@ -16,6 +17,20 @@ def audit(found):
     return [Table(["rule", "verdict", "found"], sorted(
         ([v.rule, v.level, v.words] for v in found.verdicts),
         key=lambda row: ORDER.index(row[1])))]
+
+
+def steadiness(done):
+    """(was the machine steady, in words): did anything else take it?"""
+    loose = unsteady(done)
+    if not loose:
+        return True, "The machine was steady."
+    names = list(dict.fromkeys(
+        f"{name(key({**r['config'], **r}))} at batch size "
+        f"{r['config']['batch_size']}" for r in loose))
+    return False, (
+        f"The machine was not steady: in {len(loose)} of "
+        f"{plural(len(done), 'run')} the steady epochs spread by more than "
+        f"{SPREAD} times ({listed(names[:3])}{', …' * (len(names) > 3)}).")
 
 
 def parity(found):

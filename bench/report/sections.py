@@ -9,11 +9,11 @@ import math
 import time
 from itertools import zip_longest
 
-from bench.analyse.groups import SPREAD, key, lasted, unsteady
+from bench.analyse.groups import lasted
 from bench.proof import audit
 from bench.report import accuracy, costs, floor, proof, speed
 from bench.report.answer import answer
-from bench.report.words import TEXTS, capital, listed, name, plural, versions, where
+from bench.report.words import TEXTS, capital, plural, versions, where
 
 
 def if_fair(section):
@@ -60,7 +60,7 @@ def head(found):
                 f"{len(found.done)} of {len(found.records)} runs finished"
                 + _when(found.done), versions(found.records)))) + ".",
             "verdicts": f"{capital(found.proof[1])}. {judged}"
-                        f"{_steadiness(found.done)}"}
+                        f" {proof.steadiness(found.done)[1]}"}
 
 
 def _when(done):
@@ -70,15 +70,3 @@ def _when(done):
     begin, seconds = lasted(done)
     return (f", from {time.strftime('%Y-%m-%d', time.gmtime(begin))} on, in "
             f"{plural(math.ceil(seconds / 60), 'minute')}")
-
-
-def _steadiness(done):
-    """The third verdict: did anything else take the machine?"""
-    loose = unsteady(done)
-    if not loose:
-        return " The machine was steady." if done else ""
-    names = listed(sorted({f"{name(key({**r['config'], **r}))} at batch size "
-                           f"{r['config']['batch_size']}" for r in loose})[:3])
-    return (f" The machine was not steady: in {len(loose)} of "
-            f"{plural(len(done), 'run')} the steady epochs spread by more "
-            f"than {SPREAD} times ({names}{', …' * (len(loose) > 3)}).")

@@ -74,17 +74,18 @@ of a run that is ok
   timing.read_s            list     -      script an entry an epoch
   timing.read_s[]          s        0..    script reading the losses, after it
   timing.evaluate_s        s        0..    script all evaluations
-  timing.total_s           s        0..    script process start to record
+  timing.total_s           s        0..    lab    of work, without waiting for turns
   timing.first_epoch_s     s        1e-9.. lab    compile_s and the first epoch
   timing.steady_epoch_s    s?       1e-9.. lab    median of the other epochs
   block_started_unix_s     s        0..    lab    when its block was started
-  turns                    object   -      lab    an entry an epoch, by the parent
+  turns                    object   -      lab    by the clock of the parent
+  turns.ready_s            s        0..    lab    from its process to its first turn
   turns.position           list     -      lab    of its turns in their rounds
   turns.position[]         whole    0..    lab    0 is the first of a round
   turns.go_to_epoch_s      list     -      lab    from its turn to its fence
-  turns.go_to_epoch_s[]    s        0..    lab    by the clock of the parent
+  turns.go_to_epoch_s[]    s        0..    lab    an entry an epoch
   turns.epoch_to_done_s    list     -      lab    from its fence to its end
-  turns.epoch_to_done_s[]  s        0..    lab    by the clock of the parent
+  turns.epoch_to_done_s[]  s        0..    lab    an entry an epoch
   turns.waiting_cpu_s      list     -      lab    before its turn, of a processor
   turns.waiting_cpu_s[]    s?       0..    lab    null: before the first
   epochs                   list     -      script an entry an epoch
@@ -92,6 +93,7 @@ of a run that is ok
   epochs[].epoch           whole    0..    script its number, from 1
   epochs[].start_s         s        0..    script begin, since process start
   epochs[].end_s           s        0..    script end, since process start
+  epochs[].worked_s        s        0..    lab    end, without waiting for turns
   epochs[].train_loss      number   0..    script mean over its steps
   epochs[].train_accuracy  number   0..1   script mean over its steps
   epochs[].val_loss        number   0..    script after it
@@ -179,10 +181,23 @@ def complete(found, seen):
             timing["first_epoch_s"] = (timing["compile_s"] or 0) + seconds[0]
             timing["steady_epoch_s"] = (median(seconds[1:]) if seconds[1:]
                                         else None)
+            _count_work(found)
         return found
     except (KeyError, TypeError, IndexError, AttributeError, ValueError,
             ArithmeticError) as error:
         raise BadFile(f"incomplete: {error!r}") from error
+
+
+def _count_work(found):
+    """The seconds of a run in which it had the machine: who waits for a result
+    would not wait for its neighbours' turns."""
+    turns = found["turns"]
+    worked = turns["ready_s"]
+    for entry, trained, rest in zip(found["epochs"], turns["go_to_epoch_s"],
+                                    turns["epoch_to_done_s"]):
+        entry["worked_s"] = worked + trained
+        worked += trained + rest
+    found["timing"]["total_s"] = worked
 
 
 # ----------------------------------------------------------------- checking
@@ -220,7 +235,8 @@ def check(record):
     for name, count in (
             ("epochs", epochs), ("timing.epoch_s", epochs),
             ("timing.read_s", epochs), ("compilations", epochs + 1),
-            *((f"turns.{name}", epochs) for name in record["turns"]),
+            *((f"turns.{name}", epochs) for name, value
+              in record["turns"].items() if isinstance(value, list)),
             ("steps.loss", steps), ("steps.accuracy", steps)):
         values, = _values(record, name)
         if len(values) != count:

@@ -26,11 +26,14 @@ class Player:
 
     def __init__(self, child):
         self.child, self.alive, self.rested = child, True, None
-        self.seen = {name: [] for name in SEEN}
+        self.seen, self.began = {name: [] for name in SEEN}, clock()
 
     def ready(self, watch):
         """Sleep until it has compiled, or has ended."""
-        self.alive = self.child.expect(["ready"], watch) is not None
+        heard = self.child.expect(["ready"], watch)
+        self.alive = heard is not None
+        if heard:
+            self.seen["ready_s"] = heard[1] - self.began
 
     def turn(self, number, position, watch, last):
         """Its epoch of this number, or its end."""

@@ -206,7 +206,7 @@ def essence(out):
     for name, r in records(out).items():
         r = {key: value for key, value in r.items() if key not in TIMES}
         for entry in r.get("epochs", []):
-            del entry["start_s"], entry["end_s"]
+            del entry["start_s"], entry["end_s"], entry["worked_s"]
         found[name] = json.dumps(r, sort_keys=True)
     for name in ("results.csv", "iterations.csv", "summary.csv"):
         found[name] = [{

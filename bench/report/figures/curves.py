@@ -60,11 +60,11 @@ def epochs(found):
 
 
 def wall_clock(found):
-    """Seconds since the process was created against test accuracy."""
+    """Seconds of work since the process was created against test accuracy."""
     def draw(axes, done, look):
         for r in done:
-            axes[0].plot([epoch["end_s"] for epoch in r["epochs"]],
+            axes[0].plot([epoch["worked_s"] for epoch in r["epochs"]],
                          [epoch["test_accuracy"] for epoch in r["epochs"]],
                          lw=0.8, alpha=0.8, marker=".", ms=3, **look)
-    return _curves(found, "seconds since the process began",
+    return _curves(found, "seconds of work since the process began",
                    ["test accuracy"], draw)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bench.analyse import costs, stats
-from bench.analyse.groups import key, steady
+from bench.analyse.groups import cold, key, steady
 from bench.analyse.ratios import every
 from bench.report.figures import axes, style
 from bench.report.figures.style import COLOURS, QUIET, legend, note
@@ -103,15 +103,15 @@ def parts(found):
     """What the seconds of a whole run go into."""
     figure, (axis,), variants = _each(found, axes.chosen(found.sizes))
     for height, _, done, _ in variants:
-        left, split = 0.0, [costs.parts(r) for r in done]
+        left, split = 0.0, [costs.parts(r) for r in cold(done)]
         for part, paint in PARTS.items():
             value = stats.median(one[part] for one in split)
             axis.barh(height, value, left=left, color=paint, height=0.7,
                       label=part)
             left += value
         note(axis, three(left), (left, height))
-    axis.set_xlabel("seconds of a run from the creation of its process, "
-                    "median over runs")
+    axis.set_xlabel("seconds of work of a run with an empty compile cache, "
+                    "median over those")
     axis.margins(x=0.08)
     legend(figure)
     return figure
