@@ -2,11 +2,13 @@
 and the children that measure, each run once."""
 
 import json
+import re
 import sys
 import types
 
 import numpy as np
 import pytest
+import torch
 from common import DATASET, FOLDER, ROOT, call, train
 from records import make
 
@@ -26,12 +28,15 @@ from bench.report.table import Table
 
 def measured(kind, block=0, batch_size=0, contender="", rung="", feed="",
              **found):
-    """One made-up measurement; __ in a name stands for a space."""
+    """One made-up measurement, in three turns where its kind takes any; __ in
+    a name stands for a space."""
     return {"schema": 2, "kind": kind, "block": block, "device": "cpu",
             "batch_size": batch_size, "contender": contender, "rung": rung,
-            "feed": feed, "measurements": {
-                key.replace("__", " "): {"value": value, "unit": "s", "n": 1,
-                                         "method": "made up"}
+            "feed": feed, "block_started_unix_s": 1e9 + 100 * block,
+            "measurements": {
+                key.replace("__", " "): {"value": value, "unit": "s", "n": 3,
+                                         "method": "made up",
+                                         "turns": [value] * 3}
                 for key, value in found.items()}}
 
 
@@ -74,6 +79,26 @@ def test_the_share_of_the_floor_is_taken_inside_a_block():
         beside += floors_of(block, 500, 1e-3 * slower, 1.1e-3 * slower)
     assert made_of(records, beside)["Floor"][3] == [
         ["500", "jax step", "3", "2.00 (2.00 to 2.00)", "50% (50% to 50%)"]]
+
+
+def test_the_share_of_the_floor_is_taken_between_turns_of_one_round():
+    """A neighbour takes half of the machine for three of five rounds: no
+    ratio moves. A floor of another evening is no pair."""
+    records, beside = [], []
+    for block in range(3):
+        slower = np.array([1, 1, 2, 2, 2, 1])
+        r = make(batch_size=500, seed=block, block=block, epochs=6)
+        r["timing"]["epoch_s"] = list(0.2 * slower)
+        records.append(r)
+        beside += floors_of(block, 500)
+        beside[-2]["measurements"]["products numpy"]["turns"] = list(
+            1e-3 * slower)
+
+    def row():
+        return made_of(records, beside)["Floor"][3][0][2:]
+    assert row() == ["3", "2.00 (2.00 to 2.00)", "50% (50% to 50%)"]
+    records[0]["block_started_unix_s"] += 1
+    assert row()[0] == "2"
 
 
 def test_the_fit_finds_the_line_and_says_how_far_off_it_is():
@@ -288,33 +313,60 @@ def test_energy_without_a_counter_is_not_measured(tmp_path, monkeypatch):
     assert "no energy counter: the device is a CPU" in done.stderr
 
 
-def child(kind, out, scripts, *more):
+def child(kind, out, scripts, *more, **options):
     """Run a measuring child on very little data."""
     paths = ",".join(str(ROOT / name) for name in scripts.split(","))
     return call(ROOT / "bench" / "measure" / "child.py",
                 MEASURES[kind].function, out, paths, "--dataset", DATASET,
                 "--data-dir", FOLDER, "--examples", "300",
                 "--batch-size", "100", "--optimizer", "sgd", *more,
-                env={"PYTHONPATH": str(ROOT)})
+                env={"PYTHONPATH": str(ROOT)}, **options)
 
 
-def found_by(done, out):
+def found_by(kind, done, out):
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
-    assert measures.valid({**found, "schema": 2, "kind": "floor"})
+    assert measures.valid({**found, "schema": 2, "kind": kind,
+                           "block_started_unix_s": 1.0})
     return {name: entry["value"]
             for name, entry in found["measurements"].items()}
 
 
-def test_floors_are_measured_with_every_library(tmp_path):
-    out = tmp_path / "floor.json"
-    found = found_by(child("floor", out, "mlp_jax.py,mlp_torch.py"), out)
-    assert set(found) == {f"{what} {library}" for what in ("products", "bare")
-                          for library in ("numpy", "torch", "jax")}
+def test_floors_are_measured_with_every_library_in_turns(tmp_path):
+    out, scripts = tmp_path / "floor.json", "mlp_jax.py,mlp_torch.py"
+    done = child("floor", out, scripts, "--epochs", "3", "--turns",
+                 input="go\n" * 3)
+    found = found_by("floor", done, out)
+    assert re.fullmatch(r"ready\n" + "".join(
+        rf"epoch {n} [\d.e-]+\ndone {n}\n" for n in (1, 2, 3)), done.stdout)
+    libraries = {"numpy", "torch", "jax"} | (
+        {"onednn"} if torch.backends.mkldnn.is_available() else set())
+    assert set(found) == {f"{what} {library}" for library in libraries
+                          for what in ("products", "bare")}
     assert min(found.values()) > 0
-    found = found_by(child("dispatch", out, "mlp_jax.py,mlp_torch.py"), out)
-    assert set(found) == {"jax call", "jax chain", "torch call",
-                          "torch operation", "bandwidth"}
+    for entry in json.loads(out.read_text())["measurements"].values():
+        # The first turn is not counted, as the first epoch of a run is not.
+        assert len(entry["turns"]) == 3
+        assert entry["value"] == np.median(entry["turns"][1:])
+    # The parent has ended: nobody is left to work for.
+    done = child("floor", tmp_path / "no", scripts, "--turns", input="go\n")
+    assert done.returncode == 130 and not (tmp_path / "no").exists()
+    done = child("dispatch", out, scripts)
+    assert set(found_by("dispatch", done, out)) == {
+        "jax call", "jax chain", "torch call", "torch operation", "bandwidth"}
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(),
+                    reason="this PyTorch has no oneDNN")
+def test_onednn_multiplies_what_the_others_multiply():
+    from bench.measure import floor
+    shapes = floor.Shapes(32, [784, 256, 128, 10], np.float32)
+    a, w = ([torch.from_numpy(m) for m in group]
+            for group in (shapes.a, shapes.w))
+    for (one, two), (x, y) in zip(shapes.products(shapes.a, shapes.w),
+                                  shapes.products(a, w)):
+        np.testing.assert_allclose(floor.onednn(torch)(x, y, out=None),
+                                   one @ two, atol=1e-5)
 
 
 def test_the_jax_floor_leaves_no_product_out():
@@ -350,7 +402,7 @@ def test_the_jax_floor_leaves_no_product_out():
 
 def test_a_trained_network_is_served_in_both_forms(tmp_path):
     out = tmp_path / "latency.json"
-    found = found_by(child("latency", out, "mlp_jax.py"), out)
+    found = found_by("latency", child("latency", out, "mlp_jax.py"), out)
     assert set(found) == {f"{rung} {size} {part}"
                           for rung in ("eager", "compiled")
                           for size in (1, 64, 256, 1024)
@@ -364,7 +416,8 @@ def test_a_trained_network_is_served_in_both_forms(tmp_path):
     ("mlp_torch.py", "eager", {"written", "products"})])
 def test_a_step_is_counted(tmp_path, script, rung, names):
     out = tmp_path / "operations.json"
-    found = found_by(child("operations", out, script, "--rung", rung), out)
+    found = found_by(
+        "operations", child("operations", out, script, "--rung", rung), out)
     assert set(found) == names and found["products"] == 8
     assert found["written"] > 20
 
@@ -410,13 +463,18 @@ def test_a_contenders_own_settings_are_measured():
     from bench.run.comparison import Comparison
     from bench.run.plan import Variant
 
+    def settings(kind, where):
+        return every._settings(measures.Probe(kind, where, 64, 0, 0))
+    jax = Variant("jax", "step", "device")
     grid = Comparison(ROOT, {"optimizer": "sgd", "lr": 0.1, "epochs": 3}, {},
                       None, 1, "", {"jax": {"optimizer": "adam", "lr": 1e-3,
                                             "cache": "warm"}})
-    every = measures.Measurements(grid, [], ["energy"])
-    assert every._settings(Variant("jax", "step", "device")) == {
-        "optimizer": "adam", "lr": 1e-3}
-    assert every._settings(measures.ANYONE) == {"optimizer": "sgd", "lr": 0.1}
+    every = measures.Measurements(grid, [jax], ["energy"])
+    assert settings("energy", jax) == {"optimizer": "adam", "lr": 1e-3}
+    assert settings("dispatch", measures.ANYONE) == {"optimizer": "sgd",
+                                                     "lr": 0.1}
+    # Who takes turns takes as many as the runs have epochs.
+    assert settings("floor", measures.ANYONE)["epochs"] == 3
 
 
 def test_what_could_not_be_measured_is_said():

@@ -1,14 +1,14 @@
 """How far each rung is from what the machine could do.
 
 From the records of a comparison and the floors that bench/measure took in the
-same blocks. Every number is a difference or a ratio taken inside a block, with
-the t interval over blocks.
+same blocks, in turns with the runs. Every number is a difference or a ratio
+taken inside a block, with the t interval over blocks.
 """
 
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import by_block, together
+from bench.analyse.groups import by_block
 from bench.kit import network
 
 
@@ -16,7 +16,8 @@ def floors(done, measured, kind="floor"):
     """Finished records, measurements -> {(block, batch size): {"products",
     "bare", "dispatch", "memory", "floor": seconds an epoch, "library": the
     one whose products took the least over all blocks, "own", "libraries":
-    {library: bare, products}}}"""
+    {library: bare, products}, "rounds": the products in every turn,
+    "started": when its block began}}"""
     starts = {m["block"]: _named(m) for m in measured
               if m["kind"] == "dispatch"}
     mine = [m for m in measured if m["kind"] == kind
@@ -39,7 +40,10 @@ def floors(done, measured, kind="floor"):
                  "memory": steps * size * image / start["bandwidth"]}
         found[m["block"], size] = {
             **parts, "floor": max(parts.values()), "bare": bare[library],
-            "library": library, "own": bare, "libraries": products}
+            "library": library, "own": bare, "libraries": products,
+            "rounds": np.multiply(steps, m["measurements"][
+                f"products {library}"]["turns"]),
+            "started": m["block_started_unix_s"]}
     return found
 
 
@@ -58,14 +62,19 @@ def of_size(floors, size):
 
 def shares(found):
     """(key, blocks, steady epochs over the products, share of the floor): the
-    last two as geometric mean and interval."""
+    last two as geometric mean and interval, taken between turns of the same
+    round."""
     for key, members in found.groups.items():
-        times, rows = together(by_block(members, "steady_epoch_s"),
-                               of_size(found.floors, key[3]))
+        rows, times, parts = of_size(found.floors, key[3]), [], []
+        for r in members:
+            row, epochs = rows.get(r["block"]), r["timing"]["epoch_s"][1:]
+            if row and epochs and row["started"] == r["block_started_unix_s"]:
+                products = row["rounds"][1:]
+                least = max(row["dispatch"], row["memory"])
+                times.append(stats.rounds(epochs, products))
+                parts.append(stats.rounds(np.maximum(products, least), epochs))
         if times:
-            yield (key, len(times),
-                   stats.ratio(times, [row["products"] for row in rows]),
-                   stats.ratio([row["floor"] for row in rows], times))
+            yield key, len(times), stats.across(times), stats.across(parts)
 
 
 def orders(groups):

@@ -1,9 +1,12 @@
 """The work that cannot be left out, and no more, for one batch size: the
-matrix products of a training step at their true shapes into buffers that
-exist already, by each library that is here (`products`), and the same after
-gathering the batch (`bare`).
+matrix products of a training step at their true shapes, by each library that
+is here (`products`), and the same after gathering the batch (`bare`).
+
+It takes turns with the runs of its batch size: in a turn each library works
+for a moment, so that a share of the floor is taken between neighbours.
 """
 
+import time
 from functools import partial
 
 import numpy as np
@@ -11,7 +14,10 @@ import numpy as np
 import data
 from bench.kit import network
 from bench.measure import subject
-from bench.measure.timing import alternate, graph
+from bench.measure.timing import calls_of, chunk, graph
+
+CHUNK = 0.05  # seconds that a library works in a turn
+REST = 0.02   # between two libraries: threads spin for a while after their work
 
 
 class Shapes:
@@ -68,15 +74,23 @@ def numpy_calls(shapes, images, idx):
     return calls, lambda: None
 
 
-def torch_calls(one, shapes, images, idx):
+def torch_calls(one, shapes, images, idx, multiply=None):
     torch, args = one.module.torch, one.args
     a, w, outputs, (images, idx) = (subject.put(one, group) for group in (
         shapes.a, shapes.w, shapes.outputs, (images, idx)))
-    calls = step_calls(shapes.products(a, w), outputs, torch.mm, partial(
-        torch.index_select, images, 0, idx, out=a[0]))
+    calls = step_calls(shapes.products(a, w), outputs, multiply or torch.mm,
+                       partial(torch.index_select, images, 0, idx, out=a[0]))
     if args.device == "cuda":  # as bare as it can be: no launch from Python
         calls = {name: graph(torch, call) for name, call in calls.items()}
     return calls, partial(one.module.fence, None)
+
+
+def onednn(torch):
+    """A product by oneDNN, which PyTorch carries and does not use for torch.mm
+    in float32 on a CPU; it takes no `out`. There is no public name for it."""
+    linear = torch.ops.mkldnn._linear_pointwise
+    return lambda first, second, out: linear(
+        first, second.T, None, "none", [], "")
 
 
 def jax_calls(module, shapes, images, order):
@@ -109,30 +123,45 @@ def jax_calls(module, shapes, images, order):
             lambda: jax.block_until_ready(last))
 
 
-def products(subjects):
-    """All floors of one batch size, in one process."""
+def libraries(subjects):
+    """{library: (its loops, its fence, steps inside a call, most calls)} of
+    one batch size."""
     _, args, place = subjects[0]
     images = subject.read_sets(args)["train"][0]
     order = data.batch_order(len(images), args.batch_size, args.seed, 0)
     steps, idx = len(order), order[0]
     shapes = Shapes(args.batch_size, network.of(vars(args)).sizes, args.dtype)
-    libraries = {}
-    if place["device_kind"] == "cpu":
-        libraries["numpy"] = *numpy_calls(shapes, images, idx), 1
+    found, on_cpu = {}, place["device_kind"] == "cpu"
     for one in subjects:
-        if hasattr(one.module, "torch"):
-            libraries["torch"] = *torch_calls(one, shapes, images, idx), 1
+        if torch := getattr(one.module, "torch", None):
+            found["torch"] = *torch_calls(one, shapes, images, idx), 1, steps
+            if (on_cpu and shapes.outputs[0].dtype == np.float32
+                    and torch.backends.mkldnn.is_available()):
+                found["onednn"] = *torch_calls(
+                    one, shapes, images, idx, onednn(torch)), 1, steps
         else:
-            few = order[:max(1, steps // 2)]  # a program of so many steps
-            libraries["jax"] = *jax_calls(one.module, shapes, images,
-                                          few), len(few)
-    found = {}
-    # One library's two loops alternate: their difference is the gathering.
-    for library, (calls, fence, inside) in libraries.items():
-        for what, (seconds, n) in alternate(calls, fence,
-                                            steps // inside).items():
-            found[f"{what} {library}"] = (
-                seconds / inside, "s", n,
-                f"a step's {shapes.count} matrix products" + (
-                    " after gathering its batch" if what == "bare" else ""))
-    return found
+            few = order[:max(1, steps // 4)]  # a program of so many steps
+            found["jax"] = *jax_calls(one.module, shapes, images,
+                                      few), len(few), 4
+    if on_cpu:  # last, because its threads spin for 90 ms
+        found["numpy"] = *numpy_calls(shapes, images, idx), 1, steps
+    return found, shapes.count
+
+
+def products(subjects):
+    """-> function that makes a turn: all floors of one batch size."""
+    found, count = libraries(subjects)
+    method = {"products": f"a step's {count} matrix products"}
+    method["bare"] = f"{method['products']} after gathering its batch"
+    loops = [(f"{what} {library}", call, fence, inside,
+              calls_of(call, fence, most, CHUNK), method[what])
+             for library, (calls, fence, inside, most) in found.items()
+             for what, call in calls.items()]
+
+    def turn():
+        seconds = {}
+        for name, call, fence, inside, count, how in loops:
+            time.sleep(REST)
+            seconds[name] = chunk(call, fence, count) / inside, "s", count, how
+        return seconds
+    return turn

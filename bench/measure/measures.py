@@ -3,8 +3,9 @@
 Each is a child process (child.py) that calls a function of registry.py. What
 it found lies in OUT/measured as a record {"schema", "kind", "contender",
 "rung", "feed", "batch_size", "block", "device", "measurements": {name:
-{"value", "unit", "n", "method"}}}. What could not be measured is a reason,
-never a number.
+{"value", "unit", "n", "method"}}}; one that took turns says when its block
+began and has its values in order ("block_started_unix_s", "turns"). What could
+not be measured is a reason, never a number.
 """
 
 import math
@@ -27,6 +28,11 @@ class Probe(NamedTuple):
     batch_size: int
     seed: int
     repeat: int
+
+    @property
+    def turns(self):
+        """Does it take turns with the runs of its block?"""
+        return MEASURES[self.kind].turns
 
     def __str__(self):
         return " ".join(filter(None, (
@@ -55,7 +61,7 @@ class Measurements:
         """Its settings, code and versions are in its name, as with a run."""
         grid, variant = self.grid, probe.variant
         identity = files.digest([
-            self._settings(variant), grid.cpus,
+            self._settings(probe), grid.cpus,
             [grid.code(name) for name in self._scripts(probe)],
             *(path.read_text("utf-8")
               for path in sorted(CHILD.parent.glob("*.py")))])
@@ -63,10 +69,15 @@ class Measurements:
             probe.kind, *variant, f"b{probe.batch_size}", f"s{probe.seed}",
             f"r{probe.repeat}", identity))) + ".json")
 
-    def _settings(self, variant):
+    def _settings(self, probe):
         """The flags that decide what is measured."""
-        return {name: value for name, value in self.grid.chosen(
-            variant.contender).items() if name not in ("epochs", "schedule")}
+        found = self.grid.chosen(probe.variant.contender)
+        if probe.turns:
+            size = probe.batch_size
+            found["epochs"] = self.grid.config(plan.Job(
+                self.variants[0], size, probe.seed, probe.repeat))["epochs"]
+        return {name: value for name, value in found.items()
+                if name != "schedule" and (probe.turns or name != "epochs")}
 
     def _scripts(self, probe):
         """Whose frameworks it needs: of a floor, all that are here."""
@@ -84,19 +95,37 @@ class Measurements:
 
     def run(self, probe, number):
         """Measure, as part of block `number` -> None or why it could not."""
-        grid, variant = self.grid, probe.variant
-        files.make_folder(self.folder)
-        scripts = [variant._replace(contender=name).script(grid.scripts)
+        with files.temporary(self.grid.out) as path:
+            return self.take(probe, number, path, *self.grid.launch(
+                CHILD, self.flags(probe, path))[:2])
+
+    def flags(self, probe, path):
+        """The command line of its child, which leaves what it finds there."""
+        variant = probe.variant
+        scripts = [variant._replace(contender=name).script(self.grid.scripts)
                    for name in self._scripts(probe)]
-        found, reason = measure(
-            grid, MEASURES[probe.kind].function, scripts, {
-                **self._settings(variant), "data_dir": grid.data_dir,
-                "rung": variant.rung, "feed": variant.feed,
-                "batch_size": probe.batch_size or None, "seed": probe.seed})
+        return command(MEASURES[probe.kind].function, path, scripts, {
+            **self._settings(probe), "data_dir": self.grid.data_dir,
+            "rung": variant.rung, "feed": variant.feed,
+            "batch_size": probe.batch_size or None, "seed": probe.seed})
+
+    def start(self, probe, path):
+        """What launch.Child is made of, for one that takes turns."""
+        grid = self.grid
+        return CHILD, self.flags(probe, path), grid.cpus, grid.timeout, None
+
+    def take(self, probe, number, path, status, ending, started=None):
+        """Keep what a child has found as part of block `number` -> None, or
+        why there is nothing."""
+        found, reason = left(path, status, ending)
         found.update(about(probe), block=number)
+        if probe.turns:
+            found["block_started_unix_s"] = started
         if not valid(found):
             self.reasons[probe] = reason
+            self.found.pop(probe, None)  # of a block that is run again
             return reason
+        files.make_folder(self.folder)
         files.write_atomic(self.path(probe), files.dumps(found))
         self.found[probe] = found
         return None
@@ -119,30 +148,39 @@ def about(probe):
             **probe.variant._asdict(), "batch_size": probe.batch_size}
 
 
-def measure(grid, function, scripts, settings):
-    """Have a child call a function -> (what it has written, empty if it
-    failed; its last words)."""
-    with files.temporary(grid.out) as path:
-        status, ending, _ = grid.launch(CHILD, [
-            function, str(path), ",".join(map(str, scripts)),
-            *plan.flags(settings)])
-        found = files.read_json(path) if status == "ok" else {}
-    return found, (ending["tail"] or [status])[-1]
+def command(function, path, scripts, settings):
+    """The arguments of a child that calls a function."""
+    return [function, str(path), ",".join(map(str, scripts)),
+            *plan.flags(settings)]
+
+
+def left(path, status, ending):
+    """-> (what a child has written, empty if it failed; its last words)"""
+    return (files.read_json(path) if status == "ok" else {},
+            (ending["tail"] or [status])[-1])
 
 
 def valid(found):
     """Is this a record of a measurement? Its numbers are not negative."""
     try:
-        entries = found["measurements"].values()
-        return (found["schema"] == files.SCHEMA and found["kind"] in MEASURES
+        entries, turns = found["measurements"].values(), MEASURES[
+            found["kind"]].turns
+        return (found["schema"] == files.SCHEMA
                 and isinstance(found["device"], str) and bool(entries)
+                and (not turns or _is_number(found["block_started_unix_s"]))
                 and all(isinstance(entry["unit"], str)
                         and isinstance(entry["method"], str)
-                        and type(entry["value"]) in (int, float)
-                        and 0 <= entry["value"] < math.inf
-                        and entry["n"] > 0 for entry in entries))
+                        and all(map(_is_number, [
+                            entry["value"], *entry.get("turns", ())]))
+                        and entry["n"] > 0
+                        and (not turns or len(entry["turns"]) == entry["n"])
+                        for entry in entries))
     except (KeyError, TypeError, AttributeError):
         return False
+
+
+def _is_number(value):
+    return type(value) in (int, float) and 0 <= value < math.inf
 
 
 def peak_flops(grid, variants):
@@ -152,13 +190,16 @@ def peak_flops(grid, variants):
     path = grid.out / "peak.json"
     key = [grid.machine(), grid.settings["precision"]]
     found = files.read_json(path)
-    if found.get("key") != key or not valid({**found, "kind": "floor"}):
+    if found.get("key") != key or not valid({**found, "kind": "dispatch"}):
         # A framework knows the accelerator; NumPy would measure the host.
         scripts = [SCRIPTS[name] for name in grid.here(variants)]
-        found, _ = measure(grid, "bench.measure.peak:peak", scripts[:1], {
-            name: grid.settings[name] for name in ("device", "precision")})
+        with files.temporary(grid.out) as target:
+            found, _ = left(target, *grid.launch(CHILD, command(
+                "bench.measure.peak:peak", target, scripts[:1],
+                {name: grid.settings[name]
+                 for name in ("device", "precision")}))[:2])
         found.update(key=key, schema=files.SCHEMA)
-        if not valid({**found, "kind": "floor"}):
+        if not valid({**found, "kind": "dispatch"}):
             return None
         files.write_atomic(path, files.dumps(found))
     return {"flops": found["measurements"]["flops"]["value"],

@@ -2,7 +2,8 @@
 
 To add a measure: an entry here, and the function that it names. In a process
 of its own that function gets the subjects (see subject.py) and returns {name:
-(value, unit, n, method)}.
+(value, unit, n, method)}; one that takes turns returns the function that does
+this in each turn.
 """
 
 from typing import NamedTuple
@@ -16,11 +17,13 @@ ANYONE = Variant("", "", "")  # a measurement of the machine, not of a variant
 class Measure(NamedTuple):
     """function: "module:name"; wanted(variants of the pair, batch sizes, is
     it the first block?) -> [(variant, batch size)] of a block; batch size 0:
-    it covers all that matter; along: a measure that comes with it."""
+    it covers all that matter; along: a measure that comes with it; turns: it
+    takes turns with the runs of its batch size."""
 
     function: str
     wanted: object
     along: str = ""
+    turns: bool = False
 
 
 def each_size(variants, batch_sizes, first):
@@ -47,9 +50,11 @@ def each_once(variants, batch_sizes, first):
 
 
 MEASURES = {
-    "floor": Measure("bench.measure.floor:products", each_size, "dispatch"),
+    "floor": Measure("bench.measure.floor:products", each_size, "dispatch",
+                     turns=True),
     # Once more, as a control.
-    "floor-again": Measure("bench.measure.floor:products", each_size),
+    "floor-again": Measure("bench.measure.floor:products", each_size,
+                           turns=True),
     "dispatch": Measure("bench.measure.dispatch:dispatch", once_a_block),
     "latency": Measure("bench.measure.latency:latency", each_framework),
     "energy": Measure("bench.measure.energy:energy", each_where_counted),

@@ -1,4 +1,4 @@
-"""How short things are timed: in chunks with a fence, taking turns."""
+"""How short things are timed: in chunks with a fence at the end of each."""
 
 import time
 
@@ -7,32 +7,27 @@ import numpy as np
 clock = time.perf_counter
 
 
-def alternate(calls, fence, most, chunks=7, seconds=0.2):
-    """{name: function} -> {name: (median seconds of one call, chunks)}. A
-    chunk is up to `most` calls and about `seconds` long, with a fence at its
-    end; the chunks of all functions alternate, so that drift hits all."""
-    counts, taken = {}, {name: [] for name in calls}
-    for name, call in calls.items():
-        call()  # may compile
-        fence()
-        start = clock()
+def calls_of(call, fence, most, seconds):
+    """How many calls make a chunk: about `seconds` long, at most `most`."""
+    call()  # may compile
+    fence()
+    return max(1, min(most, int(seconds / chunk(call, fence, 1))))
+
+
+def chunk(call, fence, count):
+    """Seconds of one call, over `count` of them with a fence at their end."""
+    start = clock()
+    for _ in range(count):
         call()
-        fence()
-        counts[name] = max(1, min(most, int(seconds / (clock() - start))))
-    for _ in range(chunks):
-        for name, call in calls.items():
-            start = clock()
-            for _ in range(counts[name]):
-                call()
-            fence()
-            taken[name].append((clock() - start) / counts[name])
-    return {name: (float(np.median(values)), chunks)
-            for name, values in taken.items()}
+    fence()
+    return (clock() - start) / count
 
 
-def per_call(call, fence, most):
+def per_call(call, fence, most, chunks=7):
     """(median seconds of one call, chunks)"""
-    return alternate({"": call}, fence, most, seconds=0.05)[""]
+    count = calls_of(call, fence, most, seconds=0.05)
+    return float(np.median([chunk(call, fence, count)
+                            for _ in range(chunks)])), chunks
 
 
 def graph(torch, call):

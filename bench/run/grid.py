@@ -110,20 +110,17 @@ class Grid(Comparison):
             return None
         return found
 
-    def run(self, jobs, block, reasons, told):
+    def run(self, jobs, block, reasons, told, probes=(), measurements=None):
         """Have the jobs of a block take turns and publish their records ->
         {job: record}. reasons: {variant: why it is unavailable}: no process is
-        started for it; told(words, job or None): what goes on."""
+        started for it; told(words, job or None): what goes on; probes: what
+        is measured in turns with them, kept by `measurements`."""
         started, found = time.time(), {}
         with contextlib.ExitStack() as stack:
-            written = {job: stack.enter_context(files.temporary(self.out))
-                       for job in jobs}
+            written = {one: stack.enter_context(files.temporary(self.out))
+                       for one in [*jobs, *probes]}
             for job in jobs:
-                alike = self.alike.get(job.variant, [])
-                reason = reasons.get(job.variant) or (
-                    f"{len(alike)} runs failed alike: {alike[0]}"
-                    if len(alike) >= ENOUGH else None)
-                if reason:
+                if reason := reasons.get(job.variant) or self._given_up(job):
                     found[job] = self._lost(job, "unavailable", {
                         "code": None, "signal": None, "tail": [reason]})
             trained = [job for job in jobs if job not in found]
@@ -132,24 +129,40 @@ class Grid(Comparison):
                 """{job: what Child is made of}; with empty caches, where this
                 is a first block or one of them is not filled."""
                 cold = block < COLD or not all(map(self._filled, trained))
-                return {job: self._start(job, cold, written[job])
-                        for job in trained}
+                return {**{job: self._start(job, cold, written[job])
+                           for job in trained},
+                        **{probe: measurements.start(probe, written[probe])
+                           for probe in probes}}
             epochs = self.config(jobs[0])["epochs"]
             order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
             for job, (status, ending, seen) in turns.play(
                     self.out, starts, epochs, order.shuffle, told).items():
                 _stop_if_full(ending, self.out)
+                if job in probes:
+                    measurements.take(job, block, written[job], status,
+                                      ending, started)
+                    continue
                 seen["block_started_unix_s"] = started
                 found[job] = self._judge(job, written[job], status, ending,
                                          seen)
                 self._count(job, found[job])
+        self._publish(found, block, started)
+        return found
+
+    def _publish(self, found, block, started):
+        """{job: record} of a block to where they lie from now on."""
         for job, one in found.items():
             one.update(contender=job.variant.contender, repeat=job.repeat,
                        block=block, block_started_unix_s=started,
                        order_seed=plan.ORDER_SEED,
                        script=job.variant.script(self.scripts).name)
             files.write_atomic(self.path(job), files.dumps(one))
-        return found
+
+    def _given_up(self, job):
+        """Why no more runs of its variant are made, or None."""
+        alike = self.alike.get(job.variant, [])
+        return (f"{len(alike)} runs failed alike: {alike[0]}"
+                if len(alike) >= ENOUGH else None)
 
     def _start(self, job, cold, written):
         """What Child is made of for a run that writes its record there."""

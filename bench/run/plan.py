@@ -128,11 +128,16 @@ def estimate(todo):
 class Block(NamedTuple):
     """The runs of one batch size, one seed and one repeat, which take turns;
     number: of its seed and repeat, over all batch sizes; beside: what is
-    measured before them."""
+    measured with them."""
 
     number: int
     jobs: list
     beside: list
+
+    @property
+    def playing(self):
+        """What takes turns with the runs; the rest is measured before."""
+        return [probe for probe in self.beside if probe.turns]
 
 
 def blocks(variants, batch_sizes, seeds, repeats, beside):

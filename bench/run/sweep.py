@@ -24,10 +24,11 @@ def run_all(grid, measurements, blocks, line, dry=False):
     lacking = {} if dry else grid.look({
         job.variant for job, found in records.items() if not found
         or found["status"] == "unavailable"})
+    probes = [probe for probe in beside if not measurements.done(probe)]
     todo = [block for block in blocks if not _finished(
         [records[job] for job in block.jobs],
-        [lacking.get(job.variant) for job in block.jobs])]
-    probes = [probe for probe in beside if not measurements.done(probe)]
+        [lacking.get(job.variant) for job in block.jobs],
+        [measurements.found.get(probe) for probe in block.playing])]
     _announce(grid, records, [job for block in todo for job in block.jobs],
               dry)
     if not dry:
@@ -38,13 +39,13 @@ def run_all(grid, measurements, blocks, line, dry=False):
     return [r for r in records.values() if r], measurements.all(beside)
 
 
-def _finished(found, reasons):
+def _finished(found, reasons, beside):
     """Is a block done? Each run of it ended in a final state, or cannot be run
-    here; and all were alive together."""
+    here; what took turns with them is there; and all were alive together."""
     return all(r and (r["status"] in record.FINAL or reason
                       and r["status"] == "unavailable")
-               for r, reason in zip(found, reasons)) and len(
-        {r["block_started_unix_s"] for r in found}) == 1
+               for r, reason in zip(found, reasons)) and all(beside) and len(
+        {r["block_started_unix_s"] for r in [*found, *beside]}) == 1
 
 
 def _announce(grid, records, todo, dry):
@@ -79,13 +80,16 @@ def _make(grid, measurements, blocks, todo, probes, records, lacking, line):
                 flush=True)
         try:
             for probe in block.beside:
-                if probe in probes:
+                if probe in probes and not probe.turns:
                     told(line(probe, measurements.run(probe, block.number)))
             if block in todo:
-                found = grid.run(block.jobs, block.number, lacking, told)
+                found = grid.run(block.jobs, block.number, lacking, told,
+                                 block.playing, measurements)
                 records.update(found)
                 for job in block.jobs:
                     told(line(job, found[job]))
+                for probe in block.playing:
+                    told(line(probe, measurements.reasons.get(probe)))
         except cli.Stopped:
             warn(PROG, f"stopped with {number} of {len(blocks)} blocks "
                        "finished; the same command goes on from there: "
