@@ -115,6 +115,15 @@ def test_the_certificate_is_shown_of_one_optimizer(drawn, families, shown):
         "jax step"]
 
 
+def test_a_run_that_was_not_steady_has_a_cross_at_its_slowest_epoch(drawn):
+    records = comparison(blocks=3)
+    records[0]["timing"]["epoch_s"][2] = 2.0
+    axes, = drawn(Found(records, PROVED, [], {}))["epochs"].axes
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in crosses] == [
+        (3, 2.0)]
+
+
 def test_energy_is_drawn_where_it_was_measured(drawn):
     weighed = [{"kind": "energy", "block": 0, "contender": "jax",
                 "rung": "step", "feed": "device", "batch_size": 256,

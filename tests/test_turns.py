@@ -297,9 +297,11 @@ def test_a_machine_that_was_not_steady_is_said():
     assert "10 of 10 runs finished, from 2001-09-09 on, in 7 minutes" in (
         head["runs"])
     records[3]["timing"]["epoch_s"][2] *= 1.6
+    records[3]["environment"]["commit"] = "0123abcdef+"
     head = sections.head(Found(records, (True, "", None), [], {}))
     assert ("not steady: in 1 of 10 runs the steady epochs spread by more than "
             "1.5 times (torch eager at batch size 256)") in head["verdicts"]
+    assert "minutes. commit 0123abcdef+, jax 1.0, " in head["runs"]
 
 
 def test_the_control_is_counted_and_not_shown():

@@ -69,7 +69,8 @@ def versions(records):
     """'jax 0.10.2, torch 2.13.0, …' of the finished runs."""
     seen = {f"{key} {value}" for r in records if r["status"] == "ok"
             for key, value in r["environment"].items()
-            if key in ("jax", "torch", "numpy", "python", "cuda") and value}
+            if key in ("jax", "torch", "numpy", "python", "cuda", "commit")
+            and value}
     return ", ".join(sorted(seen))
 
 

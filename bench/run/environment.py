@@ -4,16 +4,19 @@ No user name, host name or full environment: records are made to be shared.
 """
 
 import contextlib
+import functools
 import getpass
 import importlib.metadata
 import os
 import platform
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from bench.kit import files
 from bench.kit.program import cores
 from bench.run.child import telling
 
@@ -47,15 +50,27 @@ def version(package):
         return importlib.metadata.version(package)
 
 
+@functools.cache
+def commit():
+    """Of this program; it ends with + where a file was changed since. None
+    without git, or outside of a repository."""
+    with contextlib.suppress(OSError):
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=10", "--dirty=+"],
+            cwd=files.ROOT, capture_output=True, text=True).stdout.strip() or None
+    return None
+
+
 def describe(variables=os.environ, cpus=None):
     """Everything about the machine that is the same for every framework.
     variables: those of the process in question; cpus: its cores, None: all"""
-    return {
+    found = {
         "python": platform.python_version(), "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_model": cpu_model(), "cores": len(cpus) if cpus else cores(),
-        "variables": telling(variables),
+        "variables": telling(variables), "commit": commit(),
     }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def cache_states(variables):

@@ -46,6 +46,7 @@ of a run that is ok
   environment.device_name  text     -      script its own name
   environment.cpu_model    text     -      lab    the processor
   environment.cores        whole    1..    lab    cores of the run
+  environment.commit       text??   -      lab    of this program; + is changed
   dataset                  object   -      script what was learned
   dataset.name             text     -      script as in config
   dataset.sizes            object   -      script images of each part

@@ -3,6 +3,7 @@ every epoch, and the wait for a good network."""
 
 import numpy as np
 
+from bench.analyse.groups import unsteady
 from bench.report.figures.axes import panels
 from bench.report.figures.style import legend, looks
 
@@ -48,7 +49,10 @@ def learning(found):
 
 
 def epochs(found):
-    """What the first epoch costs, and whether the others are steady."""
+    """What the first epoch costs, and whether the others are steady: where
+    they are not, a cross at the slowest."""
+    loose = set(map(id, unsteady(found.done)))
+
     def draw(axes, done, look):
         for r in done:
             seconds = [r["timing"]["first_epoch_s"],
@@ -56,6 +60,10 @@ def epochs(found):
             axes[0].plot(range(1, len(seconds) + 1), seconds, lw=0.8,
                          alpha=0.8, marker="o", markevery=[0], mfc="white",
                          ms=4, **look)
+            if id(r) in loose:
+                slowest = int(np.argmax(seconds[1:])) + 1
+                axes[0].plot(slowest + 1, seconds[slowest], marker="x", ms=4,
+                             ls="", color=look["color"])
     return _curves(found, "epoch", ["seconds"], draw)
 
 
