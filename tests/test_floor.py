@@ -24,6 +24,7 @@ from bench.measure.registry import MEASURES
 from bench.report import floor as floor_sections
 from bench.report.sections import sections
 from bench.report.table import Table
+from bench.run import sweep
 
 
 def measured(kind, block=0, batch_size=0, contender="", rung="", feed="",
@@ -351,9 +352,14 @@ def test_floors_are_measured_with_every_library_in_turns(tmp_path):
     # The parent has ended: nobody is left to work for.
     done = child("floor", tmp_path / "no", scripts, "--turns", input="go\n")
     assert done.returncode == 130 and not (tmp_path / "no").exists()
-    done = child("dispatch", out, scripts)
-    assert set(found_by("dispatch", done, out)) == {
-        "jax call", "jax chain", "torch call", "torch operation", "bandwidth"}
+
+
+def test_starting_something_is_measured_in_both(tmp_path):
+    out = tmp_path / "dispatch.json"
+    found = found_by("dispatch", child(
+        "dispatch", out, "mlp_jax.py,mlp_torch.py"), out)
+    assert set(found) == {"jax call", "jax chain", "torch call",
+                          "torch operation", "bandwidth"}
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(),
@@ -420,6 +426,16 @@ def test_a_step_is_counted(tmp_path, script, rung, names):
         "operations", child("operations", out, script, "--rung", rung), out)
     assert set(found) == names and found["products"] == 8
     assert found["written"] > 20
+
+
+def test_a_block_without_its_floor_is_not_finished():
+    """The floor takes turns with its runs: it cannot be made alone, nor taken
+    from another evening."""
+    records, (floor, _) = [make(), make("torch")], floors_of(0, 256)
+    assert sweep._finished(records, [None] * 2, [floor])
+    assert not sweep._finished(records, [None] * 2, [None])
+    floor["block_started_unix_s"] += 1
+    assert not sweep._finished(records, [None] * 2, [floor])
 
 
 def test_a_comparison_measures_beside_its_runs_and_keeps_it(tmp_path):

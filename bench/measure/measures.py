@@ -71,13 +71,14 @@ class Measurements:
 
     def _settings(self, probe):
         """The flags that decide what is measured."""
-        found = self.grid.chosen(probe.variant.contender)
-        if probe.turns:
-            size = probe.batch_size
+        found = {name: value for name, value in self.grid.chosen(
+            probe.variant.contender).items()
+            if name not in ("schedule", "epochs")}
+        if probe.turns:  # as many as the runs of its block have
             found["epochs"] = self.grid.config(plan.Job(
-                self.variants[0], size, probe.seed, probe.repeat))["epochs"]
-        return {name: value for name, value in found.items()
-                if name != "schedule" and (probe.turns or name != "epochs")}
+                self.variants[0], probe.batch_size, probe.seed,
+                probe.repeat))["epochs"]
+        return found
 
     def _scripts(self, probe):
         """Whose frameworks it needs: of a floor, all that are here."""

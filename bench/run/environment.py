@@ -56,8 +56,10 @@ def commit():
     without git, or outside of a repository."""
     with contextlib.suppress(OSError):
         return subprocess.run(
-            ["git", "describe", "--always", "--abbrev=10", "--dirty=+"],
-            cwd=files.ROOT, capture_output=True, text=True).stdout.strip() or None
+            # Not of a repository that this folder merely lies in.
+            ["git", "--git-dir=.git", "describe", "--always", "--abbrev=10",
+             "--dirty=+"], cwd=files.ROOT, capture_output=True,
+            text=True).stdout.strip() or None
     return None
 
 

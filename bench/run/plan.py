@@ -106,10 +106,11 @@ def choose_cores(count):
 
 
 def seconds(variant, batch_size, epochs):
-    """What a run takes, roughly, on two cores: start and compilation, then
-    each epoch. The more a rung hands over, the less it takes."""
+    """What a run takes, roughly, on two cores: start, compilation and waiting
+    until it sleeps, then each epoch. The more a rung hands over, the less it
+    takes."""
     rung = RUNGS[variant.rung]
-    start = 15 if variant.contender == "torch" and rung.ahead else 5
+    start = 20 if variant.contender == "torch" and rung.ahead else 8
     return start + epochs * (0.3 + 20 / batch_size) * (
         30 if variant.contender in rung.slow else 0.5 if rung.whole else 1)
 
