@@ -15,7 +15,7 @@ from bench.proof import audit
 from bench.report import answer as first
 from bench.report import output, page, paper, render
 from bench.report.reasons import reasons
-from bench.report.sections import SECTIONS, sections
+from bench.report.sections import SECTIONS, head, sections
 from bench.report.table import Bold, Table
 from bench.report.words import TEXTS
 from bench.tools import book
@@ -327,6 +327,9 @@ def test_a_page_works_offline_on_any_screen_and_by_keyboard(
         view.keyboard.press("7")
         assert view.evaluate("location.hash") == "#s7"
     else:
+        # When, how long, by which versions, on its first screen.
+        assert head(what)["runs"] in " ".join(
+            view.inner_text("header").split())
         closed = view.locator("details:not([open]) > summary").first
         closed.focus()
         view.keyboard.press("Enter")

@@ -17,6 +17,7 @@ from bench.report.figures.registry import FIGURES
 from bench.report.proof import steadiness
 from bench.report.reasons import reasons
 from bench.report.render import as_html
+from bench.report.sections import head
 from bench.report.table import Table
 
 OPEN = ("Speed", "Ratios", "Accuracy", "Floor")  # tables shown at once
@@ -36,7 +37,7 @@ def page(out, found, sections):
                    if found.done else "No run finished")
     return document(
         "report", title=title, place=escape(place), answer=as_html(answer),
-        versions=escape(words.versions(found.records)),
+        runs=escape(head(found)["runs"]),
         seals=seal("Same computation", found.proof[0], found.proof[1])
         + seal("Same conditions", not found.unfair,
                audit.line(found.verdicts) + ".")

@@ -16,6 +16,7 @@ from bench.report.answer import answer
 from bench.report.document import TEMPLATES
 from bench.report.figures.registry import FIGURES
 from bench.report.reasons import reasons
+from bench.report.sections import head
 from bench.report.speed import speed_table
 
 MOST_ROWS = 26  # of the table, so that it ends on its page
@@ -38,7 +39,7 @@ def content(found, figures):
         "batches": words.listed(list(map(str, found.sizes))),
         "images": "{train:,} training, {val:,} validation and {test:,} test "
                   "images".format(**r["dataset"]["sizes"]),
-        "platform": f"{place}. {words.versions(found.records)}",
+        "platform": f"{place}. {head(found)['runs'][:-1]}",
         "proof": words.capital(found.proof[1]), "why": reasons(found),
         "table": list(speed_table(rows[:MOST_ROWS]).texts()),
         "left": len(rows) - MOST_ROWS, "figures": figures}
