@@ -62,8 +62,7 @@ def of_size(floors, size):
 
 def shares(found):
     """(key, blocks, steady epochs over the products, share of the floor): the
-    last two as geometric mean and interval, taken between turns of the same
-    round."""
+    last two as geometric mean and interval over blocks."""
     for key, members in found.groups.items():
         rows, times, parts = of_size(found.floors, key[3]), [], []
         for r in members:
@@ -71,8 +70,8 @@ def shares(found):
             if row and epochs and row["started"] == r["block_started_unix_s"]:
                 products = row["rounds"][1:]
                 least = max(row["dispatch"], row["memory"])
-                times.append(stats.rounds(epochs, products))
-                parts.append(stats.rounds(np.maximum(products, least), epochs))
+                times.append(stats.log_ratio(epochs, products))
+                parts.append(stats.log_ratio(np.maximum(products, least), epochs))
         if times:
             yield key, len(times), stats.across(times), stats.across(parts)
 

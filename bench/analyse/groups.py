@@ -91,8 +91,8 @@ def log_ratios(groups, first, second):
     blocks in which both took their turns to the end."""
     runs = [{(r["block"], r["block_started_unix_s"]): r["timing"]["epoch_s"]
              for r in groups.get(key, ())} for key in (first, second)]
-    return {block: stats.rounds(runs[0][block, start][1:],
-                                runs[1][block, start][1:])
+    return {block: stats.log_ratio(runs[0][block, start][1:],
+                                   runs[1][block, start][1:])
             for block, start in sorted(runs[0].keys() & runs[1].keys())
             if len(runs[0][block, start]) > 1}
 

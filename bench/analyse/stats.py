@@ -71,18 +71,18 @@ def across(logs):
     return float(np.exp(np.mean(logs))), span and tuple(map(math.exp, span))
 
 
-def rounds(first, second):
-    """Epochs of two runs that took turns -> log of their ratio: the median of
-    the averages of any two rounds (Hodges and Lehmann 1963,
-    https://doi.org/10.1214/aoms/1177704172).
+def log_ratio(first, second):
+    """Steady epochs of two runs that took turns -> log of the ratio of their
+    fastest thirds (geometric means).
 
-    The two of a round met the same noise, and a round in which they did not
-    counts no more than any other. docs/protocol.md has what it was chosen
-    from.
+    What else runs on a machine only adds time, and more to a run whose threads
+    wait for each other: what it left alone is compared (Chen and Revels 2016,
+    https://arxiv.org/abs/1608.04295, take the minimum; a third is less at the
+    mercy of one epoch). docs/protocol.md has what it was chosen from.
     """
-    logs = np.log(first) - np.log(second)
-    one, two = np.triu_indices(len(logs))
-    return float(np.median((logs[one] + logs[two]) / 2))
+    one, two = (np.log(np.sort(times)[:math.ceil(len(times) / 3)]).mean()
+                for times in (first, second))
+    return float(one - two)
 
 
 def decided(span, same=1):

@@ -18,6 +18,7 @@ from bench.run import launch, plan, record, turns
 from bench.run.comparison import Comparison
 
 COLD = 1                # blocks whose compile caches are empty
+WARM = 2                # processes that start at a time in the others
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
 LOOK_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
@@ -126,13 +127,14 @@ class Grid(Comparison):
             trained = [job for job in jobs if job not in found]
 
             def starts():
-                """{job: what Child is made of}; with empty caches, where this
-                is a first block or one of them is not filled."""
+                """{job: what Child is made of}, how many start at a time; with
+                empty caches, where this is a first block or one of them is
+                not filled."""
                 cold = block < COLD or not all(map(self._filled, trained))
                 return {**{job: self._start(job, cold, written[job])
                            for job in trained},
                         **{probe: measurements.start(probe, written[probe])
-                           for probe in probes}}
+                           for probe in probes}}, 1 if cold else WARM
             epochs = self.config(jobs[0])["epochs"]
             order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
             for job, (status, ending, seen) in turns.play(

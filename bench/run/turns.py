@@ -1,14 +1,16 @@
 """A block: the runs of one batch size, one seed and one repeat, alive together
 and taking turns.
 
-Each starts and compiles alone, then waits. In every round each has one turn,
-one epoch, in an order that is shuffled anew: all meet the same noise of the
-machine, and a ratio is taken between neighbours of the same seconds. A child
+Each starts and compiles alone, then waits; where compile caches are full and
+nothing of the start counts, two start at a time. In every round each has one
+turn, one epoch, in an order that is shuffled anew: all meet the same noise of
+the machine, and a ratio is taken between neighbours of the same seconds. A child
 says `ready`, `epoch N SECONDS` right after its fence and `done N` after its
 evaluation; the parent's own clock looks at both.
 """
 
 import contextlib
+import itertools
 import time
 
 from bench.kit import files
@@ -73,35 +75,44 @@ def play(out, starts, epochs, shuffle, told):
     continued one of the processes.
 
     out: the folder of the comparison; starts() -> {job: arguments of Child
-    but for its place}; epochs: of each; shuffle(list); told(words, job or
-    None): what goes on, for people -> {job: (status, how it ended, what was
-    seen of it and, as "turns", of its turns)}.
+    but for its place}, how many start at a time; epochs: of each;
+    shuffle(list); told(words, job or None): what goes on, for people -> {job:
+    (status, how it ended, what was seen of it and, as "turns", of its turns)}.
     """
     while True:
-        begin = starts()  # each time: what was compiled is to be cold again
+        # Each time: what was compiled is to be cold again.
+        begin, abreast = starts()
         try:
             with contextlib.ExitStack() as stack, Watch() as watch:
                 places = {job: stack.enter_context(files.temporary(out))
                           for job in begin}
-                return _play(out, begin, places, epochs, shuffle, told, watch)
+                return _play(out, begin, abreast, places, epochs, shuffle,
+                             told, watch)
         except Paused:
             told("a process was stopped and goes on: this block starts again")
 
 
-def _play(out, starts, places, epochs, shuffle, told, watch):
+def _play(out, starts, abreast, places, epochs, shuffle, told, watch):
     players, outcomes, jobs = {}, {}, list(starts)
     shuffle(jobs)
-    try:
-        for job in jobs:
+    todo = iter(jobs)
+
+    def start():
+        for job in itertools.islice(todo, 1):
             try:
                 players[job] = Player(Child(
                     *starts[job], places[job], turns=True))
+                watch.children.append(players[job].child)
             except OSError as error:
                 outcomes[job] = lost(error, out)
-                continue
-            watch.children.append(players[job].child)
-            players[job].ready(watch)
-            if players[job].alive:
+    try:
+        for _ in range(abreast - 1):
+            start()
+        for job in jobs:
+            start()
+            if job in players:
+                players[job].ready(watch)
+            if job in players and players[job].alive:
                 told("is ready", job)
         for number in range(1, epochs + 1):
             alive = [job for job, player in players.items() if player.alive]
