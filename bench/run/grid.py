@@ -72,9 +72,9 @@ class Grid(Comparison):
         """Have the script write its initial weights -> None or the reason."""
         with contextlib.suppress(OSError):  # what lies there does not count
             target.unlink()
-        status, ending, _ = self._train(
-            plan.Job(variant, 1, seed, 0), min(self.timeout, LOOK_TIMEOUT),
-            epochs=0, save=target)
+        status, ending, _ = self.launch(
+            *self._command(plan.Job(variant, 1, seed, 0), epochs=0, save=target),
+            min(self.timeout, LOOK_TIMEOUT))
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
@@ -92,10 +92,8 @@ class Grid(Comparison):
             return None
         try:
             found = record.read(path)
-            self.agree(found, job)
-            if (found.get("contender"), found.get("repeat")) != (
-                    job.variant.contender, job.repeat):
-                raise files.BadFile("contender, repeat: not as in its name")
+            self.agree(found, job, contender=job.variant.contender,
+                       repeat=job.repeat)
         except record.NewerRecord as error:
             raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
                         "program, or choose another --out") from error
@@ -137,7 +135,6 @@ class Grid(Comparison):
             order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
             for job, (status, ending, seen) in turns.play(
                     self.out, starts, epochs, order.shuffle, told).items():
-                _stop_if_full(ending, self.out)
                 if job in probes:
                     measurements.take(job, block, written[job], status,
                                       ending, started)
@@ -167,11 +164,9 @@ class Grid(Comparison):
     def _start(self, job, cold, written):
         """What Child is made of for a run that writes its record there."""
         alone = self.asks(job.variant.contender, "init", "own")
-        flags = plan.flags({
-            **self.config(job), "data_dir": self.data_dir, "json": written,
-            "init": None if alone else self.weights[job.seed][0]})
-        return (job.variant.script(self.scripts), flags, self.cpus,
-                self.timeout, self._cache(job, cold))
+        return (*self._command(
+            job, json=written, init=None if alone else self.weights[job.seed][0]),
+            self.cpus, self.timeout, self._cache(job, cold))
 
     def _judge(self, job, written, status, ending, seen):
         """How a run ended and what it wrote -> the whole record, or one
@@ -179,8 +174,8 @@ class Grid(Comparison):
         try:
             if status not in record.FINAL:
                 return self._lost(job, status, ending)
-            found = files.parse_json(files.read_bytes(written))
-            record.complete(found, seen)
+            found = record.complete(
+                files.parse_json(files.read_bytes(written)), seen)
             if status != "ok":
                 found["exit"] = ending
             record.check(found)
@@ -209,22 +204,16 @@ class Grid(Comparison):
                 "framework": job.variant.contender,
                 "config": self.config(job), "exit": ending}
 
-    def _train(self, job, timeout=None, cache=None, **more):
-        """Start the script of a job with its flags and more of them -> what
-        launch says."""
-        flags = plan.flags({**self.config(job), "data_dir": self.data_dir,
-                            **more})
-        return self.launch(job.variant.script(self.scripts), flags, timeout,
-                           cache)
+    def _command(self, job, **more):
+        """The script of a job, and its flags with more of them."""
+        return job.variant.script(self.scripts), plan.flags(
+            {**self.config(job), "data_dir": self.data_dir, **more})
 
     def launch(self, script, arguments, timeout=None, cache=None):
         """A child on the cores of this comparison -> (status, ending, what
         was seen of it)."""
-        status, ending, seen = launch.run(script, arguments, self.cpus,
-                                          timeout or self.timeout, cache,
-                                          self.out)
-        _stop_if_full(ending, self.out)
-        return status, ending, seen
+        return launch.run(script, arguments, self.cpus,
+                          timeout or self.timeout, cache, self.out)
 
     def _kept(self, job):
         """The folder of the compile cache of a run, whatever its seed; None
@@ -252,20 +241,11 @@ class Grid(Comparison):
                      else cold):
             shutil.rmtree(kept, ignore_errors=True)
             files.make_folder(kept)
-            if self._warm(job) and self._train(
-                    job, cache=kept, epochs=1)[0] == "ok":
+            if self._warm(job) and self.launch(
+                    *self._command(job, epochs=1), cache=kept)[0] == "ok":
                 self._fill(job)  # else the run itself will say what is wrong
         return kept
 
     def _fill(self, job):
         if kept := self._kept(job):
             files.write_atomic(kept / "filled", "")
-
-
-def _stop_if_full(ending, out):
-    """Fault 5 where a child could not write: it would fail all that follow,
-    too."""
-    if ending["code"] == STORAGE:
-        raise Fault(STORAGE, (ending["tail"] or [
-            f"cannot write in: {str(out)!r}, not even the reason: the disk is "
-            "full, or a limit on files"])[-1])

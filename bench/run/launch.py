@@ -87,9 +87,11 @@ class Child:
     def __init__(self, script, arguments, cpus, timeout, kept, place,
                  turns=False):
         """cpus: its cores (None: all); kept: the folder of its compile cache
-        (None: an empty one); place: a new folder for what it leaves."""
+        (None: an empty one); place: a new folder, inside that of the
+        comparison, for what it leaves."""
         place.mkdir()
-        self.inside, self.timeout, self.left = place / "seen", timeout, timeout
+        self.inside, self.out = place / "seen", place.parent
+        self.timeout = self.left = timeout
         variables = _variables(kept, place)
         if turns and environment.accelerators():  # one GPU for all of them
             variables.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -163,15 +165,14 @@ class Child:
                 self.tail = (self.tail + line + b"\n")[-TAIL:]
 
     def expect(self, words, watch):
-        """Its next line must begin with these words -> (the rest, when), or
+        """Its next line must begin with these words -> what hear() gives, or
         None: it has ended, or was stopped for saying something else."""
         heard = self.hear(watch)
         if heard and heard[0][:len(words)] != words:
             self.stop("failed", f"said {' '.join(heard[0])!r} and not "
                                 f"{' '.join(words)!r}")
-        elif heard:
-            return heard[0][len(words):], heard[1]
-        return None
+            return None
+        return heard
 
     def go(self):
         """Give it its turn."""
@@ -209,7 +210,8 @@ class Child:
             raise stopped
 
     def outcome(self):
-        """(status, how it ended, what was seen of it), after end()."""
+        """(status, how it ended, what was seen of it), after end(). Fault 5
+        where it could not write: it would fail all that follow, too."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(self.inside.read_text("utf-8"))
             self.seen["environment"]["variables"] = found.pop("variables")
@@ -218,6 +220,10 @@ class Child:
         if not self.reasons and ending["signal"] == "SIGKILL":
             self.reasons.append("SIGKILL from outside: out of memory?")
         ending["tail"] += self.reasons
+        if ending["code"] == STORAGE:
+            raise Fault(STORAGE, (ending["tail"] or [
+                f"cannot write in: {str(self.out)!r}, not even the reason: "
+                "the disk is full, or a limit on files"])[-1])
         return self.status or _status(ending), ending, self.seen
 
 
