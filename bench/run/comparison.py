@@ -34,6 +34,8 @@ class Comparison:
         self.runs, self.init = self.out / "runs", self.out / "init"
         self.weights = {}  # seed: (path, hash); filled by find_weights
         self.members = []  # the variants that take turns in a block
+        self.lacking = {}  # variant: why it cannot run here
+        self.alike = {}  # variant: reasons of its latest runs, if all failed
         self.codes = {}
 
     def chosen(self, contender):

@@ -17,18 +17,12 @@ from bench.kit.weights import read_weights, sha256_weights
 from bench.run import launch, plan, record, turns
 from bench.run.comparison import Comparison
 
-COLD = 1                # blocks whose compile caches are empty
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
 LOOK_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
 
 class Grid(Comparison):
     """A comparison whose runs are made."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.lacking = {}  # variant: why it cannot run here
-        self.alike = {}  # variant: reasons of its latest runs, if all failed
 
     # ------------------------------------------------------------- weights
 
@@ -84,9 +78,10 @@ class Grid(Comparison):
 
     # ---------------------------------------------------------------- runs
 
-    def done(self, job):
-        """The final record of this job, or None. What cannot be believed is
-        moved aside, said, and run again."""
+    def done(self, job, block):
+        """The record of this job, or None; block: its number now, because the
+        comparison may have grown. What cannot be believed is moved aside, said,
+        and run again."""
         path = self.path(job)
         if not path.exists():
             return None
@@ -94,6 +89,7 @@ class Grid(Comparison):
             found = record.read(path)
             self.agree(found, job, contender=job.variant.contender,
                        repeat=job.repeat)
+            return {**found, "block": block}
         except record.NewerRecord as error:
             raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
                         "program, or choose another --out") from error
@@ -106,7 +102,6 @@ class Grid(Comparison):
                 aside = path.with_name(f"{path.name}.{number}.bad")
             os.replace(path, aside)
             return None
-        return found
 
     def run(self, jobs, block, reasons, told, probes=(), measurements=None):
         """Have the jobs of a block take turns and publish their records ->
@@ -124,9 +119,9 @@ class Grid(Comparison):
             trained = [job for job in jobs if job not in found]
 
             def starts():
-                """{job: what Child is made of}; with empty caches, where this
-                is a first block or one of them is not filled."""
-                cold = block < COLD or not all(map(self._filled, trained))
+                """{job: what Child is made of}; with empty compile caches in
+                the first blocks, and where one of them is not filled."""
+                cold = block == 0 or not all(map(self._filled, trained))
                 return {**{job: self._start(job, cold, written[job])
                            for job in trained},
                         **{probe: measurements.start(probe, written[probe])

@@ -39,6 +39,7 @@ class Watch:
     child or the machine was stopped and goes on."""
 
     def __enter__(self):
+        self.came, self.children, self._slept = set(), [], _slept()
         self.pipe, self._end = os.pipe()
         for end in (self.pipe, self._end):
             os.set_blocking(end, False)
@@ -46,8 +47,6 @@ class Watch:
                                             warn_on_full_buffer=False)
         self._handlers = {number: signal.signal(number, self._note) for number
                           in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
-        self.asked, self.woken, self._slept = False, False, _slept()
-        self.children = []
         return self
 
     def __exit__(self, *_):
@@ -56,19 +55,19 @@ class Watch:
         signal.set_wakeup_fd(self._before)
         os.close(self.pipe)
         os.close(self._end)
-        if self.asked:  # Ctrl-Z: the children have ended, now this one stops
+        # Ctrl-Z: the children have ended, now this one stops.
+        if signal.SIGTSTP in self.came:
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _note(self, number, _):
-        self.asked |= number == signal.SIGTSTP
-        self.woken |= number == signal.SIGCONT
+        self.came.add(number)
 
     def check(self):
         """Raise Paused where timing is void."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.pipe, 4096)
-        if self.asked or self.woken or _slept() - self._slept > 1 or any(
-                child.was_paused() for child in self.children):
+        if (self.came - {signal.SIGCHLD} or _slept() - self._slept > 1
+                or any(child.was_paused() for child in self.children)):
             raise Paused
 
 
