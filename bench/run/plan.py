@@ -98,13 +98,11 @@ def find_scripts(recipe, texts):
 
 def choose_cores(count):
     """The first `count` cores that this process may use; None: all."""
-    allowed = environment.affinity()
-    if count is None:
-        return None
-    if count > len(allowed or []):
-        raise Fault(USAGE, f"argument --threads: {count}: of "
-                    f"{len(allowed or [])} cores that can be chosen")
-    return allowed[:count]
+    allowed = environment.affinity() or []
+    if (count or 0) > len(allowed):
+        raise Fault(USAGE, f"argument --threads: {count}: of {len(allowed)} "
+                           "cores that can be chosen")
+    return allowed[:count] if count else None
 
 
 def seconds(variant, batch_size, epochs):
