@@ -45,8 +45,9 @@ class Watch:
             os.set_blocking(end, False)
         self._before = signal.set_wakeup_fd(self._end,
                                             warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, self._note) for number
-                          in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
+        self._handlers = {
+            number: signal.signal(number, lambda one, _: self.came.add(one))
+            for number in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
         return self
 
     def __exit__(self, *_):
@@ -58,9 +59,6 @@ class Watch:
         # Ctrl-Z: the children have ended, now this one stops.
         if signal.SIGTSTP in self.came:
             os.kill(os.getpid(), signal.SIGSTOP)
-
-    def _note(self, number, _):
-        self.came.add(number)
 
     def check(self):
         """Raise Paused where timing is void."""
