@@ -107,7 +107,7 @@ def read_bytes(path):
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
-            text = file.read(MAX_BYTES + 1)
+            text = file.read(MAX_BYTES + 1) or b""  # None: a silent pipe
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror}") from error
     if len(text) > MAX_BYTES:
