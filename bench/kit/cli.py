@@ -10,12 +10,12 @@ import re
 import signal
 import sys
 import traceback
+from functools import partial
 
 from data import Fault
 
 # One code per kind of ending; docs/using.md repeats this table for users.
 OK, FAILED, USAGE, DATA, ENVIRONMENT, STORAGE, DIVERGED = range(7)
-SEED_LIMIT = 2**32  # jax.random.key(2**32) is key(0): refuse, never wrap
 
 
 class Stopped(BaseException):
@@ -153,22 +153,20 @@ def whole(low, high=10**9):
     return parse
 
 
-def positive(text):
-    """Argument type: a finite number above zero. `float()` alone would take
-    nan, inf, blanks, '1_000' and Arabic-Indic digits."""
+def positive(text, high=math.inf):
+    """Argument type: a finite number above zero, `high` at most. `float()`
+    alone would take nan, inf, blanks, '1_000' and Arabic-Indic digits."""
     number = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-    if re.fullmatch(number, text) and 0 < float(text) < math.inf:
-        return float(text)
+    value = float(text) if re.fullmatch(number, text) else 0
+    if 0 < value < math.inf and value <= high:
+        return value
+    limit = f", at most {high:g}" if high < math.inf else ""
     raise argparse.ArgumentTypeError(
-        f"{clean(text)!r} is not a finite number above 0")
+        f"{clean(text)!r} is not a finite number above 0{limit}")
 
 
-def seconds(text):
-    """Argument type: a time limit. Beyond about 9e9 s Python cannot wait."""
-    value = positive(text)
-    if value > 1e9:
-        raise argparse.ArgumentTypeError(f"{clean(text)!r} is above 1e9")
-    return value
+# A time limit: beyond about 9e9 s Python cannot wait.
+seconds = partial(positive, high=1e9)
 
 
 def path(text):
@@ -183,4 +181,4 @@ def path(text):
     return text
 
 
-seed = whole(0, SEED_LIMIT - 1)
+seed = whole(0, 2**32 - 1)  # jax.random.key(2**32) is key(0): refuse it

@@ -107,7 +107,7 @@ def read_bytes(path):
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
-            text = file.read(MAX_BYTES + 1)
+            text = file.read(MAX_BYTES + 1) or b""  # None: a silent pipe
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror}") from error
     if len(text) > MAX_BYTES:
@@ -116,13 +116,16 @@ def read_bytes(path):
 
 
 def parse_json(text):
-    """Strict JSON (bytes) -> what it holds. Raises BadFile."""
+    """Strict JSON (bytes) -> the object that it holds, a dict. Raises
+    BadFile."""
     try:
         content = json.loads(text.decode("utf-8"),
                              object_pairs_hook=_no_duplicates)
         dumps(content)  # refuses NaN, infinity and 1e999, read as infinity
     except (ValueError, RecursionError) as error:
         raise BadFile(f"not valid JSON: {error}"[:200]) from error
+    if not isinstance(content, dict):
+        raise BadFile(f"{type(content).__name__!r} is not an object")
     return content
 
 
@@ -130,9 +133,7 @@ def read_json(path):
     """A file beside the records as a dict, empty where there is none that
     can be believed: such a file can be made again."""
     with contextlib.suppress(BadFile):
-        content = parse_json(read_bytes(path))
-        if isinstance(content, dict):
-            return content
+        return parse_json(read_bytes(path))
     return {}
 
 

@@ -12,7 +12,7 @@ from bench.kit import files, network
 from bench.kit.cli import ENVIRONMENT, Fault
 from bench.kit.rungs import RUNGS
 from bench.run import environment
-from bench.run.plan import SCRIPTS
+from bench.run.plan import FRAMEWORKS, SCRIPTS
 
 PACKAGES = {"jax": ("numpy", "jax", "jaxlib", "jax-cuda12-plugin",
                     "jax-cuda13-plugin"), "torch": ("numpy", "torch")}
@@ -34,6 +34,8 @@ class Comparison:
         self.runs, self.init = self.out / "runs", self.out / "init"
         self.weights = {}  # seed: (path, hash); filled by find_weights
         self.members = []  # the variants that take turns in a block
+        self.lacking = {}  # variant: why it cannot run here
+        self.alike = {}  # variant: reasons of its latest runs, if all failed
         self.codes = {}
 
     def chosen(self, contender):
@@ -67,16 +69,15 @@ class Comparison:
         """What else decides a result: the code and the versions. A record
         made by other code or versions is not reused: it is run again."""
         if name not in self.codes:
+            own = FRAMEWORKS.get(self.scripts[name])
             # Of a contender's own script: what it may have imported, too.
-            pair = [framework for framework, path in SCRIPTS.items()
-                    if path == self.scripts[name]] or SCRIPTS
+            pair = [own] if own else SCRIPTS
             paths = [self.scripts[name], files.ROOT / "data.py", *sorted({
                 path for rung in RUNGS.values()
                 for framework, path in rung.scripts.items()
                 if framework in pair})]
             for room in ("kit", "run"):
                 paths += sorted((files.ROOT / "bench" / room).glob("*.py"))
-            packages = sum((PACKAGES[framework] for framework in pair), ())
             try:
                 texts = [path.read_bytes() for path in paths]
             except OSError as error:
@@ -84,7 +85,8 @@ class Comparison:
                             f"{error.strerror}. Restore it") from error
             self.codes[name] = {
                 "files": [hashlib.sha256(text).hexdigest() for text in texts],
-                "versions": [environment.version(package) for package in packages],
+                "versions": [environment.version(package) for framework in pair
+                             for package in PACKAGES[framework]],
                 "python": platform.python_version(),
                 "variables": environment.describe()["variables"],
                 "own cache": "TORCHINDUCTOR_CACHE_DIR" in os.environ,
@@ -112,9 +114,11 @@ class Comparison:
         return self.runs / (f"{contender}_{rung}_{feed}_b{job.batch_size}_s"
                             f"{job.seed}_r{job.repeat}_{identity}.json")
 
-    def agree(self, found, job):
-        """Raise BadFile unless the record answers this very request."""
-        held = [("config.", found["config"], self.config(job))]
+    def agree(self, found, job, **more):
+        """Raise BadFile unless the record answers this very request, with
+        `more` that it must hold."""
+        held = [("config.", found["config"], self.config(job)),
+                ("", found, more)]
         if found["status"] == "ok":
             held.append(("", found, self.facts(job)))
         for prefix, values, wanted in held:

@@ -5,13 +5,11 @@ No user name, host name or full environment: records are made to be shared.
 
 import contextlib
 import functools
-import getpass
 import importlib.metadata
 import os
 import platform
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -76,16 +74,13 @@ def describe(variables=os.environ, cpus=None):
 
 
 def cache_states(variables):
-    """{framework: 'warm' if its compile cache already holds something, else
-    'cold'}: a warm cache makes compile seconds incomparable."""
-    user = ""
-    with contextlib.suppress(KeyError, OSError):
-        user = getpass.getuser()
-    folders = {"jax": variables.get("JAX_COMPILATION_CACHE_DIR"),
-               "torch": variables.get("TORCHINDUCTOR_CACHE_DIR") or Path(
-                   tempfile.gettempdir(), f"torchinductor_{user}")}
-    states = dict.fromkeys(folders, "cold")
-    for framework, folder in folders.items():
+    """{framework: 'warm' if the compile cache that these variables name holds
+    something already, else 'cold'}: a warm cache makes compile seconds
+    incomparable. A child is always given the name of Inductor's."""
+    states = {}
+    for framework, name in (("jax", "JAX_COMPILATION_CACHE_DIR"),
+                            ("torch", "TORCHINDUCTOR_CACHE_DIR")):
+        states[framework], folder = "cold", variables.get(name)
         with contextlib.suppress(OSError):
             if folder and any(Path(folder).iterdir()):
                 states[framework] = "warm"

@@ -22,16 +22,16 @@ def locked(out):
     except OSError as error:
         raise Fault(STORAGE, f"cannot write in: {str(out)!r}: "
                     f"{error.strerror}. Choose another --out") from error
-    try:
+    with open(lock, "r+b", buffering=0) as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = clean(os.read(lock, 20).decode("ascii", "replace"))
+            holder = clean(file.read(20).decode("ascii", "replace"))
             raise Fault(STORAGE, f"{str(out)!r} is in use by process {holder}"
                         ". Wait for it, or choose another --out") from error
         with contextlib.suppress(OSError):  # the number is only told
-            os.ftruncate(lock, 0)
-            os.write(lock, str(os.getpid()).encode())
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         for folder in (out, runs, out / "init", out / "figures"):
             files.remove_leftovers(folder)
         foreign = sorted(path.name for path in runs.iterdir()
@@ -40,5 +40,3 @@ def locked(out):
             warn("compare.py", f"warning: {str(runs)!r}: no records and "
                  f"ignored: {len(foreign)}, of them {foreign[:3]}")
         yield
-    finally:
-        os.close(lock)

@@ -17,19 +17,13 @@ from bench.kit.weights import read_weights, sha256_weights
 from bench.run import launch, plan, record, turns
 from bench.run.comparison import Comparison
 
-COLD = 1                # blocks whose compile caches are empty
-WARM = 2                # processes that start at a time in the others
+WARM = 2               # processes that start at a time where caches are full
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
 LOOK_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
 
 
 class Grid(Comparison):
     """A comparison whose runs are made."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.lacking = {}  # variant: why it cannot run here
-        self.alike = {}  # variant: reasons of its latest runs, if all failed
 
     # ------------------------------------------------------------- weights
 
@@ -73,9 +67,9 @@ class Grid(Comparison):
         """Have the script write its initial weights -> None or the reason."""
         with contextlib.suppress(OSError):  # what lies there does not count
             target.unlink()
-        status, ending, _ = self._train(
-            plan.Job(variant, 1, seed, 0), min(self.timeout, LOOK_TIMEOUT),
-            epochs=0, save=target)
+        status, ending, _ = self.launch(
+            *self._command(plan.Job(variant, 1, seed, 0), epochs=0, save=target),
+            min(self.timeout, LOOK_TIMEOUT))
         if status == "ok" and target.is_file():
             return None
         tail = ending["tail"][-1] if ending["tail"] else "no output"
@@ -85,18 +79,18 @@ class Grid(Comparison):
 
     # ---------------------------------------------------------------- runs
 
-    def done(self, job):
-        """The final record of this job, or None. What cannot be believed is
-        moved aside, said, and run again."""
+    def done(self, job, block):
+        """The record of this job, or None; block: its number now, because the
+        comparison may have grown. What cannot be believed is moved aside, said,
+        and run again."""
         path = self.path(job)
         if not path.exists():
             return None
         try:
             found = record.read(path)
-            self.agree(found, job)
-            if (found.get("contender"), found.get("repeat")) != (
-                    job.variant.contender, job.repeat):
-                raise files.BadFile("contender, repeat: not as in its name")
+            self.agree(found, job, contender=job.variant.contender,
+                       repeat=job.repeat)
+            return {**found, "block": block}
         except record.NewerRecord as error:
             raise Fault(STORAGE, f"{str(path)!r}: {error}. Update this "
                         "program, or choose another --out") from error
@@ -109,7 +103,6 @@ class Grid(Comparison):
                 aside = path.with_name(f"{path.name}.{number}.bad")
             os.replace(path, aside)
             return None
-        return found
 
     def run(self, jobs, block, reasons, told, probes=(), measurements=None):
         """Have the jobs of a block take turns and publish their records ->
@@ -128,9 +121,9 @@ class Grid(Comparison):
 
             def starts():
                 """{job: what Child is made of}, how many start at a time; with
-                empty caches, where this is a first block or one of them is
-                not filled."""
-                cold = block < COLD or not all(map(self._filled, trained))
+                empty compile caches in the first blocks, and where one of
+                them is not filled."""
+                cold = block == 0 or not all(map(self._filled, trained))
                 return {**{job: self._start(job, cold, written[job])
                            for job in trained},
                         **{probe: measurements.start(probe, written[probe])
@@ -139,7 +132,6 @@ class Grid(Comparison):
             order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
             for job, (status, ending, seen) in turns.play(
                     self.out, starts, epochs, order.shuffle, told).items():
-                _stop_if_full(ending, self.out)
                 if job in probes:
                     measurements.take(job, block, written[job], status,
                                       ending, started)
@@ -169,11 +161,9 @@ class Grid(Comparison):
     def _start(self, job, cold, written):
         """What Child is made of for a run that writes its record there."""
         alone = self.asks(job.variant.contender, "init", "own")
-        flags = plan.flags({
-            **self.config(job), "data_dir": self.data_dir, "json": written,
-            "init": None if alone else self.weights[job.seed][0]})
-        return (job.variant.script(self.scripts), flags, self.cpus,
-                self.timeout, self._cache(job, cold))
+        return (*self._command(
+            job, json=written, init=None if alone else self.weights[job.seed][0]),
+            self.cpus, self.timeout, self._cache(job, cold))
 
     def _judge(self, job, written, status, ending, seen):
         """How a run ended and what it wrote -> the whole record, or one
@@ -181,8 +171,8 @@ class Grid(Comparison):
         try:
             if status not in record.FINAL:
                 return self._lost(job, status, ending)
-            found = files.parse_json(files.read_bytes(written))
-            record.complete(found, seen)
+            found = record.complete(
+                files.parse_json(files.read_bytes(written)), seen)
             if status != "ok":
                 found["exit"] = ending
             record.check(found)
@@ -211,22 +201,16 @@ class Grid(Comparison):
                 "framework": job.variant.contender,
                 "config": self.config(job), "exit": ending}
 
-    def _train(self, job, timeout=None, cache=None, **more):
-        """Start the script of a job with its flags and more of them -> what
-        launch says."""
-        flags = plan.flags({**self.config(job), "data_dir": self.data_dir,
-                            **more})
-        return self.launch(job.variant.script(self.scripts), flags, timeout,
-                           cache)
+    def _command(self, job, **more):
+        """The script of a job, and its flags with more of them."""
+        return job.variant.script(self.scripts), plan.flags(
+            {**self.config(job), "data_dir": self.data_dir, **more})
 
     def launch(self, script, arguments, timeout=None, cache=None):
         """A child on the cores of this comparison -> (status, ending, what
         was seen of it)."""
-        status, ending, seen = launch.run(script, arguments, self.cpus,
-                                          timeout or self.timeout, cache,
-                                          self.out)
-        _stop_if_full(ending, self.out)
-        return status, ending, seen
+        return launch.run(script, arguments, self.cpus,
+                          timeout or self.timeout, cache, self.out)
 
     def _kept(self, job):
         """The folder of the compile cache of a run, whatever its seed; None
@@ -254,20 +238,11 @@ class Grid(Comparison):
                      else cold):
             shutil.rmtree(kept, ignore_errors=True)
             files.make_folder(kept)
-            if self._warm(job) and self._train(
-                    job, cache=kept, epochs=1)[0] == "ok":
+            if self._warm(job) and self.launch(
+                    *self._command(job, epochs=1), cache=kept)[0] == "ok":
                 self._fill(job)  # else the run itself will say what is wrong
         return kept
 
     def _fill(self, job):
         if kept := self._kept(job):
             files.write_atomic(kept / "filled", "")
-
-
-def _stop_if_full(ending, out):
-    """Fault 5 where a child could not write: it would fail all that follow,
-    too."""
-    if ending["code"] == STORAGE:
-        raise Fault(STORAGE, (ending["tail"] or [
-            f"cannot write in: {str(out)!r}, not even the reason: the disk is "
-            "full, or a limit on files"])[-1])

@@ -39,15 +39,15 @@ class Watch:
     child or the machine was stopped and goes on."""
 
     def __enter__(self):
+        self.came, self.children, self._slept = set(), [], _slept()
         self.pipe, self._end = os.pipe()
         for end in (self.pipe, self._end):
             os.set_blocking(end, False)
         self._before = signal.set_wakeup_fd(self._end,
                                             warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, self._note) for number
-                          in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
-        self.asked, self.woken, self._slept = False, False, _slept()
-        self.children = []
+        self._handlers = {
+            number: signal.signal(number, lambda one, _: self.came.add(one))
+            for number in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
         return self
 
     def __exit__(self, *_):
@@ -56,19 +56,16 @@ class Watch:
         signal.set_wakeup_fd(self._before)
         os.close(self.pipe)
         os.close(self._end)
-        if self.asked:  # Ctrl-Z: the children have ended, now this one stops
+        # Ctrl-Z: the children have ended, now this one stops.
+        if signal.SIGTSTP in self.came:
             os.kill(os.getpid(), signal.SIGSTOP)
-
-    def _note(self, number, _):
-        self.asked |= number == signal.SIGTSTP
-        self.woken |= number == signal.SIGCONT
 
     def check(self):
         """Raise Paused where timing is void."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.pipe, 4096)
-        if self.asked or self.woken or _slept() - self._slept > 1 or any(
-                child.was_paused() for child in self.children):
+        if (self.came - {signal.SIGCHLD} or _slept() - self._slept > 1
+                or any(child.was_paused() for child in self.children)):
             raise Paused
 
 
@@ -87,9 +84,11 @@ class Child:
     def __init__(self, script, arguments, cpus, timeout, kept, place,
                  turns=False):
         """cpus: its cores (None: all); kept: the folder of its compile cache
-        (None: an empty one); place: a new folder for what it leaves."""
+        (None: an empty one); place: a new folder, inside that of the
+        comparison, for what it leaves."""
         place.mkdir()
-        self.inside, self.timeout, self.left = place / "seen", timeout, timeout
+        self.inside, self.out = place / "seen", place.parent
+        self.timeout = self.left = timeout
         variables = _variables(kept, place)
         if turns and environment.accelerators():  # one GPU for all of them
             variables.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -163,15 +162,14 @@ class Child:
                 self.tail = (self.tail + line + b"\n")[-TAIL:]
 
     def expect(self, words, watch):
-        """Its next line must begin with these words -> (the rest, when), or
+        """Its next line must begin with these words -> what hear() gives, or
         None: it has ended, or was stopped for saying something else."""
         heard = self.hear(watch)
         if heard and heard[0][:len(words)] != words:
             self.stop("failed", f"said {' '.join(heard[0])!r} and not "
                                 f"{' '.join(words)!r}")
-        elif heard:
-            return heard[0][len(words):], heard[1]
-        return None
+            return None
+        return heard
 
     def go(self):
         """Give it its turn."""
@@ -209,7 +207,8 @@ class Child:
             raise stopped
 
     def outcome(self):
-        """(status, how it ended, what was seen of it), after end()."""
+        """(status, how it ended, what was seen of it), after end(). Fault 5
+        where it could not write: it would fail all that follow, too."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(self.inside.read_text("utf-8"))
             self.seen["environment"]["variables"] = found.pop("variables")
@@ -218,6 +217,10 @@ class Child:
         if not self.reasons and ending["signal"] == "SIGKILL":
             self.reasons.append("SIGKILL from outside: out of memory?")
         ending["tail"] += self.reasons
+        if ending["code"] == STORAGE:
+            raise Fault(STORAGE, (ending["tail"] or [
+                f"cannot write in: {str(self.out)!r}, not even the reason: "
+                "the disk is full, or a limit on files"])[-1])
         return self.status or _status(ending), ending, self.seen
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from bench.kit.rungs import JAX, RUNGS, TORCH
 from bench.run import environment
 
 SCRIPTS = {"jax": JAX, "torch": TORCH}
+FRAMEWORKS = {path: name for name, path in SCRIPTS.items()}
 FEEDS = ("device", "host")
 ORDER_SEED = 0  # of the order of turns; stands in every record
 AGAIN = "-again"  # names the second run of a script that has one already
@@ -29,9 +31,9 @@ class Variant(NamedTuple):
     def script(self, scripts):
         """The program that has this rung; scripts: {contender: path}."""
         path = scripts[self.contender]
-        return next((RUNGS[self.rung].scripts.get(framework, path)
-                     for framework, main in SCRIPTS.items() if main == path),
-                    path) if self.rung else path
+        if not self.rung:  # a measurement of a framework, not of a rung
+            return path
+        return RUNGS[self.rung].scripts.get(FRAMEWORKS.get(path), path)
 
 
 def every_variant(slow=True):
@@ -96,13 +98,11 @@ def find_scripts(recipe, texts):
 
 def choose_cores(count):
     """The first `count` cores that this process may use; None: all."""
-    allowed = environment.affinity()
-    if count is None:
-        return None
-    if count > len(allowed or []):
-        raise Fault(USAGE, f"argument --threads: {count}: of "
-                    f"{len(allowed or [])} cores that can be chosen")
-    return allowed[:count]
+    allowed = environment.affinity() or []
+    if (count or 0) > len(allowed):
+        raise Fault(USAGE, f"argument --threads: {count}: of {len(allowed)} "
+                           "cores that can be chosen")
+    return allowed[:count] if count else None
 
 
 def seconds(variant, batch_size, epochs):
@@ -145,16 +145,13 @@ def blocks(variants, batch_sizes, seeds, repeats, beside):
     """All jobs -> [Block, …], the batch sizes of a number one after the
     other. beside(seed, repeat, first): what else belongs to a number."""
     result = []
-    for repeat in range(repeats):
-        for seed in seeds:
-            number = len(result) // len(batch_sizes)
-            more = beside(seed, repeat, not result)
-            for size in batch_sizes:
-                result.append(Block(
-                    number, [Job(variant, size, seed, repeat)
-                             for variant in variants],
-                    [probe for probe in more if probe.batch_size == size
-                     or not probe.batch_size and size == batch_sizes[0]]))
+    for number, (repeat, seed) in enumerate(product(range(repeats), seeds)):
+        more = beside(seed, repeat, number == 0)
+        result += [Block(
+            number, [Job(variant, size, seed, repeat) for variant in variants],
+            [probe for probe in more
+             if (probe.batch_size or batch_sizes[0]) == size])
+            for size in batch_sizes]
     return result
 
 

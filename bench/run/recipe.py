@@ -41,24 +41,6 @@ class Recipe(NamedTuple):
     scripts: dict = {}  # {contender: path}
 
 
-def read(path, parser, sections):
-    """The recipe at `path` for the options of `parser`; Fault 2 naming file
-    and key on anything that is not as described above. sections: the titles
-    that `print` may name."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_BYTES + 1)
-        if len(text) > MAX_BYTES:
-            raise ValueError(f"longer than {MAX_BYTES} bytes")
-        return parse(text, Path(path).resolve().parent, parser, sections)
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-    except ValueError as error:  # TOML, UTF-8, ours
-        reason = str(error)
-    raise Fault(USAGE, f"argument --recipe: {clean(path, 200)!r}: "
-                       f"{clean(reason, 300)}")
-
-
 def parse(text, folder, parser, sections):
     """TOML (bytes) -> Recipe. Raises ValueError naming the key."""
     try:
@@ -138,14 +120,25 @@ def _own(name, table):
 
 def parsed(parser, argv, sections):
     """parser.parse_args with the options of --recipe before those of the
-    command line -> (namespace, Recipe)."""
+    command line -> (namespace, Recipe). Fault 2 naming file and key on
+    anything that is not as described above. sections: the titles that `print`
+    may name."""
     args = parser.parse_args(argv)
     if args.recipe is None:
         return args, Recipe()
-    found = read(args.recipe, parser, sections)
+    path = args.recipe
     try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"longer than {MAX_BYTES} bytes")
+        found = parse(text, Path(path).resolve().parent, parser, sections)
         # A recipe's lists end where the next option begins.
         return parser.parse_args([*found.argv, *argv]), found
-    except Fault as fault:  # the command line alone was right, above
-        raise Fault(USAGE, f"argument --recipe: {args.recipe!r}: {fault}"
-                    ) from fault
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    # TOML, UTF-8, ours; or an option: the command line alone was right, above.
+    except (ValueError, Fault) as error:
+        reason = str(error)
+    raise Fault(USAGE, f"argument --recipe: {clean(path, 200)!r}: "
+                       f"{clean(reason)}")

@@ -8,8 +8,8 @@ from it.
 import hashlib
 import math
 import re
+from collections import namedtuple
 from statistics import median
-from typing import NamedTuple
 
 import data
 from bench.kit.files import SCHEMA, BadFile, parse_json, read_bytes
@@ -118,17 +118,8 @@ class NewerRecord(BadFile):
     """A record of a later version of this program: to be left alone."""
 
 
-class Field(NamedTuple):
-    """low, high: the range of a number; may: "", "be null" or "be missing"."""
-
-    name: str
-    type: str
-    low: float
-    high: float
-    unit: str
-    writer: str
-    meaning: str
-    may: str
+# low, high: the range of a number; may: "", "be null" or "be missing".
+Field = namedtuple("Field", "name type low high unit writer meaning may")
 
 
 def declared(text):
@@ -160,8 +151,6 @@ def complete(found, seen):
     A script states what only it knows. Sums and medians of that are made
     here, once for all programs.
     """
-    if not isinstance(found, dict):
-        _fail("record", type(found).__name__, "an object")
     try:
         timing, config = found["timing"], found["config"]
         found["environment"].update(seen["environment"])
@@ -216,21 +205,19 @@ def parse(text):
 
 
 def check(record):
-    """Raise BadFile unless `record` keeps to FIELDS, with one entry per epoch
-    and one loss and one accuracy per step."""
-    if not isinstance(record, dict):
-        _fail("record", type(record).__name__, "an object")
-    schema = record.get("schema")
+    """Raise BadFile unless `record` (a dict) keeps to FIELDS, with one entry
+    per epoch and one loss and one accuracy per step."""
+    schema, status = record.get("schema"), record.get("status")
     if isinstance(schema, int) and schema > SCHEMA:
         raise NewerRecord(f"schema: {schema} is later than {SCHEMA}")
+    if status not in STATES:
+        _fail("status", status, "a known state")
     always, broken, finished = FIELDS.values()
-    _check(record, always)
-    if record["status"] not in STATES:
-        _fail("status", record["status"], "a known state")
-    if record["status"] != "ok":  # a reason and no metrics
-        _check(record, broken)
+    for field in always + (finished if status == "ok" else broken):
+        for value in _values(record, field.name):
+            _value(field, value)
+    if status != "ok":  # a reason and no metrics
         return
-    _check(record, finished)
     epochs = record["config"]["epochs"]
     steps = record["steps_per_epoch"] * epochs
     for name, count in (
@@ -245,12 +232,6 @@ def check(record):
     name = record["dataset"]["name"]
     if name != record["config"].get("dataset") or name not in data.DATASETS:
         _fail("dataset.name", name, "a data set and that of config")
-
-
-def _check(record, fields):
-    for field in fields:
-        for value in _values(record, field.name):
-            _value(field, value)
 
 
 def _values(holder, name):

@@ -15,12 +15,9 @@ def run_all(grid, measurements, blocks, line, dry=False):
     """Run and measure what is not done yet (dry: nothing) -> the records of
     all jobs that have one, and what was measured beside them.
     line(job, its record, or why it was not measured) -> words for people."""
-    records = {job: grid.done(job) for block in blocks for job in block.jobs}
+    records = {job: grid.done(job, block.number)
+               for block in blocks for job in block.jobs}
     beside = {probe: block.number for block in blocks for probe in block.beside}
-    for block in blocks:  # numbered anew: the comparison may have grown
-        for job in block.jobs:
-            if records[job]:
-                records[job]["block"] = block.number
     lacking = {} if dry else grid.look({
         job.variant for job, found in records.items() if not found
         or found["status"] == "unavailable"})
