@@ -11,7 +11,7 @@ from common import DATASET, FOLDER, ROOT, call, train
 from records import comparison, make
 
 from bench.proof import audit, certificate, judging
-from bench.proof.traces import _look, _read
+from bench.proof.traces import _read
 from bench.run import record
 from bench.run.plan import Variant
 
@@ -98,7 +98,8 @@ for script, flags, sizes, out in json.loads(sys.argv[1]):
         certify.logits_and_gradients(script, flags, sizes, out)
     except Exception as error:
         with open(out + ".txt", "w") as file:
-            json.dump([False, f"{type(error).__name__}: {error}"], file)
+            json.dump({"unavailable": False,
+                       "reason": f"{type(error).__name__}: {error}"}, file)
 """
 
 
@@ -111,7 +112,9 @@ def traces_of(folder, programs):
     for n, (name, (script, optimizer, rung, precision, size)) in enumerate(
             programs.items()):
         flags = flags_of(optimizer, rung, weights, precision, size)
-        jobs.append({"run": [str(script), *flags], "out": str(folder / str(n))})
+        out = folder / str(n)
+        jobs.append([str(out), [str(script), *flags, f"--json={out}.json",
+                                f"--save={out}.npz"]])
         looks.append([str(script), flags, [size], str(folder / f"f{n}")])
         rows[name] = {"feed": "device", "batch_size": size}
     (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
@@ -119,10 +122,8 @@ def traces_of(folder, programs):
                     ["-c", LOOKS, json.dumps(looks)]):
         done = call(*command, env={"PYTHONPATH": str(ROOT)}, timeout=600)
         assert done.returncode == 0, done.stderr
-    lost = [False, "lost"]
-    return {name: _read(
-        folder / str(n), row, _look(folder / f"f{n}", lost), lost)
-        for n, (name, row) in enumerate(rows.items())}
+    return {name: _read(row, folder / str(n), folder / f"f{n}")
+            for n, (name, row) in enumerate(rows.items())}
 
 
 def judge(optimizer, trace, expected, precision="fp64", batch_size=64):
@@ -132,7 +133,7 @@ def judge(optimizer, trace, expected, precision="fp64", batch_size=64):
         epochs=1, steps=1300 // batch_size) for variant in (
             Variant("mutant", "step", "device"), Variant(*judging.REFERENCE))]
     found = dict(zip(map(certificate.key, rows), (trace, expected)))
-    return [judging.judge(row, rows, found) for row in rows]
+    return judging.judge(rows, found)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +204,7 @@ def test_float32_losses_may_part_late_and_never_early(step, gap, proved):
                  epochs=1, steps=100) for variant in (
         Variant("jax", "step", "device"), Variant(*judging.REFERENCE))]
     found = dict(zip(map(certificate.key, rows), (other, trace)))
-    judged = [judging.judge(row, rows, found) for row in rows]
+    judged = judging.judge(rows, found)
     assert [row["proved"] for row in judged] == [proved, True]
 
 
@@ -473,7 +474,7 @@ def test_what_was_compared_with_nothing_is_not_proved():
         (Variant("jax", "step", "device"), "sgd"),
         (Variant(*judging.REFERENCE), "adam"))]
     found = {certificate.key(row): trace for row in rows}
-    judged = [judging.judge(row, rows, found) for row in rows]
+    judged = judging.judge(rows, found)
     assert not any(row["proved"] for row in judged)
     assert "NOT PROVED" in certificate.line(judged)
 

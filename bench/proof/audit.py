@@ -5,6 +5,8 @@ ratio of their times would be about something else. What a true record cannot
 break is in rules.py. An unfair comparison gets no ratio and no joint figure.
 """
 
+from functools import reduce
+
 from bench.kit.rungs import RUNGS
 from bench.proof.clocks import clocks
 from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING, Verdict, name, who, within
@@ -12,11 +14,9 @@ from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING, Verdict, name, who
 # ------------------------------------------------------------------ across
 
 def _of(*path):
-    def get(r):
-        for key in path:
-            r = r.get(key) if isinstance(r, dict) else None
-        return r
-    return get
+    """What a record has there, or None; that the objects on the way are some
+    has been checked."""
+    return lambda r: reduce(dict.get, path, r)
 
 
 def _device(r):
@@ -28,16 +28,15 @@ def _split(r):
     return f"{r['dataset'].get('split')} ({sizes})"
 
 
-def _size(r):
-    return r["config"]["batch_size"]
+def _none(r):
+    return ()
+
+
+_size = _of("config", "batch_size")
 
 
 def _seed(r):
     return _size(r), r["config"]["seed"]
-
-
-def _none(r):
-    return ()
 
 
 def _cached(r):
@@ -77,17 +76,17 @@ def _across(done, vary):
             groups.setdefault(scope(r), {}).setdefault(_show(get(r)), r)
         values = max(groups.values(), key=len)
         if len(values) > 1:
-            text = " but ".join(f"{value} ({name(r)})"
-                                for value, r in list(values.items())[:3])
-            meant = variable is not None and variable in vary
-            yield Verdict(rule, FAIR if meant else UNFAIR, (
-                "varied on purpose: " if meant else "differs: ") + text)
+            level, words = ((FAIR, "varied on purpose: ") if variable in vary
+                            else (UNFAIR, "differs: "))
+            yield Verdict(rule, level, words + " but ".join(
+                f"{value} ({name(r)})"
+                for value, r in list(values.items())[:3]))
             continue
-        values = sorted({value for group in groups.values()
-                         for value in group})
-        yield Verdict(rule, FAIR, (
-            "the same" if len(groups) == 1 else "each the same where it must "
-            "be") + ": " + ", ".join(values[:4]) + " …" * (len(values) > 4))
+        values = sorted(set().union(*groups.values()))
+        words = ("the same: " if len(groups) == 1
+                 else "each the same where it must be: ")
+        yield Verdict(rule, FAIR, words + ", ".join(values[:4])
+                      + " …" * (len(values) > 4))
     yield _residency(done)
 
 
@@ -129,12 +128,12 @@ def unfair(verdicts):
 
 def line(verdicts):
     """'28 of 30 rules hold; warning: better than chance'"""
-    rules = {level: [v.rule for v in verdicts if v.level == level]
-             for level in (FAIR, UNFAIR, WARNING, UNKNOWN)}
-    held = len(rules.pop(FAIR))
-    return f"{held} of {len(verdicts)} rules hold" + "".join(
-        f"; {level}: {', '.join(names)}"
-        for level, names in rules.items() if names)
+    held = sum(v.level == FAIR for v in verdicts)
+    text = f"{held} of {len(verdicts)} rules hold"
+    for level in (UNFAIR, WARNING, UNKNOWN):
+        if names := [v.rule for v in verdicts if v.level == level]:
+            text += f"; {level}: {', '.join(names)}"
+    return text
 
 
 def comparable(first, second):
@@ -149,5 +148,4 @@ def comparable(first, second):
             if any(one[seed][0] == two[seed][0] and one[seed] != two[seed]
                    for seed in one.keys() & two.keys()):
                 return False
-    return all(r["config"]["feed"] == first[0]["config"]["feed"]
-               for r in second)
+    return first[0]["config"]["feed"] == second[0]["config"]["feed"]

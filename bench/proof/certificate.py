@@ -16,6 +16,7 @@ from itertools import product
 from bench.kit import files
 from bench.proof import judging
 from bench.proof.judging import SHORT
+from bench.proof.rules import variant_at
 from bench.proof.traces import CHILD, KEY, SEED, key, make, variant_of
 from bench.run.plan import Variant
 
@@ -42,16 +43,16 @@ def for_comparison(grid, variants, batch_sizes, vary):
     comparison must prove with the settings that they have in it."""
     if len(variants) == 1:
         return None, None
-    chosen = {v: grid.chosen(v.contender) for v in variants}
-    different = {f"{own['optimizer']} {own['lr']:g}": variant
-                 for variant, own in chosen.items()}
+    chosen, different = {}, {}
+    for variant in variants:
+        own = grid.chosen(variant.contender)
+        chosen[variant] = {own["optimizer"]: own["lr"]}
+        different[f"{own['optimizer']} {own['lr']:g}"] = variant
     if len(different) > 1 and not {"optimizer", "lr"} & set(vary):
         return None, "parity NOT PROVED: " + " but ".join(
             f"{variant.contender} trains with {value}"
             for value, variant in different.items())
-    return obtain(grid, required(
-        {variant: {own["optimizer"]: own["lr"]}
-         for variant, own in chosen.items()}, batch_sizes, grid.size())), None
+    return obtain(grid, required(chosen, batch_sizes, grid.size())), None
 
 
 # ------------------------------------------------------------------ making
@@ -61,21 +62,20 @@ def obtain(grid, rows):
     nothing that decides it has changed, else a new one."""
     path = grid.out / "certificate.json"
     identity = files.digest([
-        {name: grid.code(name) for name in sorted(
-            {row["contender"] for row in rows})},
+        {name: grid.code(name) for name in {row["contender"] for row in rows}},
         [grid.settings[name] for name in ("dataset", "split", "examples",
                                           "hidden", "device")],
         *(path.read_text("utf-8")
           for path in sorted(CHILD.parent.glob("*.py"))),
         grid.weights[SEED][1]])
     old = load(path)
-    if old and old["identity"] == identity and {key(row) for row in rows} <= {
+    if old and old["identity"] == identity and set(map(key, rows)) <= {
             key(row) for row in old["rows"] if "reason" not in row}:
         return old
     print(f"parity certificate: {len(rows)} runs to compare", flush=True)
     found = make(grid, rows)
     certificate = {"schema": files.SCHEMA, "identity": identity,
-                   "rows": [judging.judge(row, rows, found) for row in rows]}
+                   "rows": judging.judge(rows, found)}
     files.write_atomic(path, files.dumps(certificate))
     return certificate
 
@@ -85,19 +85,11 @@ def load(path):
     again, from the losses too."""
     found = files.read_json(path)
     try:
-        rows = found["rows"]
-        for row in rows:
+        for row in judging.conclude(found["rows"]):
             hash(key(row))  # what it is about is there
-            if "reason" not in row:
-                first = next(
-                    other for other in rows if key(other)[3:] == key(row)[3:]
-                    and str(variant_of(other)) == row["reference"])
-                judging.compare_losses(row, row["losses"], first["losses"])
-            row["proved"] = judging.doubt(row) is None
         return found if (found["schema"] == files.SCHEMA
                          and found["identity"]) else None
-    except (LookupError, TypeError, ValueError, ArithmeticError,
-            StopIteration):
+    except (LookupError, TypeError, ValueError, ArithmeticError):
         return None
 
 
@@ -108,9 +100,7 @@ def verdict(certificate, records, refused=None):
     must have a float64 trace, and every trace of it must be proved."""
     if refused:
         return False, refused, None
-    done = [r for r in records if r["status"] == "ok"]
-    wanted = {(r["contender"], *map(r["config"].get, (
-        "rung", "feed", "batch_size"))) for r in done}
+    wanted = {variant_at(r) for r in records if r["status"] == "ok"}
     if certificate is None:
         return True, "parity: one variant, nothing to compare it with", None
     rows = [row for row in certificate["rows"]
@@ -147,6 +137,5 @@ def line(rows):
 
 def explain(row):
     """One line on why a row is not proved."""
-    where = (f"{variant_of(row)}, {row['optimizer']}, {row['precision']}, "
-             f"batch {row['batch_size']}")
-    return f"{where}: {judging.doubt(row) or 'proved'}"
+    return (f"{variant_of(row)}, {row['optimizer']}, {row['precision']}, "
+            f"batch {row['batch_size']}: {judging.doubt(row)}")

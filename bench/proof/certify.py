@@ -1,15 +1,16 @@
 """What the programs of a comparison compute: the children's half of the
 parity certificate (certificate.py is the other).
 
-    python bench/proof/certify.py JOBS.json           all of them, two at a time
-    python bench/proof/certify.py functions JOB.json  what a script's functions give
+    python bench/proof/certify.py JOBS.json
+    python bench/proof/certify.py functions OUT SIZE,… SCRIPT FLAG ...
 
-JOBS is a list of {"run": [script, flag, …], "out": path}: the program itself
-runs, as it is timed, and leaves its record in OUT.json and its final weights
-in OUT.npz. A job {"functions": script, "flags": [...], "batch_sizes": [...],
-"out": path} imports the script and writes logits and every gradient of the
-first batch of each size (`B.logits`, `B.g0`, …) to OUT.npz. Where something
-fails, OUT.txt has the reason as JSON: [is something lacking here?, words].
+JOBS is a list of [OUT, [script, argument, …]]: each runs in a process of its
+own, two at a time. Where one fails, OUT.txt has the reason as JSON:
+{"unavailable": is something lacking here?, "reason": words}. A job is either a
+program itself, as it is timed, which leaves its record in OUT.json and its
+final weights in OUT.npz; or the second line above, which imports the script
+and writes what its functions give, logits and every gradient of the first
+batch of each size (`B.logits`, `B.g0`, …), to OUT.npz.
 """
 
 import json
@@ -17,7 +18,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,6 @@ import numpy as np
 import data
 from bench.kit import cli, program
 from bench.run import environment, launch, lesson
-
-HERE = Path(__file__).resolve()
 
 
 def logits_and_gradients(script, flags, batch_sizes, out):
@@ -39,12 +37,11 @@ def logits_and_gradients(script, flags, batch_sizes, out):
         raise RuntimeError("train_epoch calls evaluate: inside the clock")
     args = module.parse_flags(flags)
     module.setup(args)
-    images, labels = program.read_sets(args)["train"]
-    weights = module.load_weights(args, {"train": (images, labels)}, {})
-    found = {}
-    for size in set(batch_sizes):
-        idx = data.batch_order(len(images), size, args.seed, 0)[0]
-        x, y = (a[idx].astype(args.dtype) for a in (images, labels))
+    sets, found = program.read_sets(args), {}
+    weights = module.load_weights(args, sets, {})
+    for size in batch_sizes:
+        idx = data.batch_order(len(sets["train"][0]), size, args.seed, 0)[0]
+        x, y = (a[idx].astype(args.dtype) for a in sets["train"])
         logits, grads = lesson.gradients(module, args, weights, x, y)
         found[f"{size}.logits"] = logits
         found.update({f"{size}.g{n}": leaf for n, leaf in enumerate(grads)})
@@ -72,50 +69,37 @@ def halves():
     epoch of PyTorch took ten times as long."""
     cpus = list(map(str, environment.affinity() or []))
     middle = len(cpus) // 2
-    return [",".join(part) if middle else "all"
-            for part in (cpus[:middle], cpus[middle:])]
+    return [",".join(part) or "all" for part in (cpus[:middle], cpus[middle:])]
 
 
 def work(jobs, place):
-    """Take one job after the other, until none is left."""
-    for job in jobs:
-        run(job, place)
-
-
-def run(job, place):
-    """One job in a process of its own, on the cores `place`; a reason in
-    OUT.txt if it fails."""
-    out = job["out"]
-    if "functions" in job:
-        Path(out + ".job").write_text(json.dumps(job), "utf-8")
-        command = [HERE, "functions", out + ".job"]
-    else:
-        command = [*job["run"], f"--json={out}.json", f"--save={out}.npz"]
-    done = subprocess.run(
-        [sys.executable, launch.CHILD, str(os.getpid()), place,
-         "-", *command], stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, errors="replace",
-        # JAX takes most of a GPU's memory unless told; two processes run.
-        env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
-    if done.returncode:
-        last = (cli.told(done.stderr.strip().splitlines()) or [
-            f"exit {done.returncode}"])[-1]
-        Path(out + ".txt").write_text(json.dumps(
-            [done.returncode == cli.ENVIRONMENT, cli.clean(last, 300)]),
-            "utf-8")
+    """Take one job after the other, until none is left, on the cores `place`;
+    a reason in OUT.txt where one fails."""
+    for out, command in jobs:
+        done = subprocess.run(
+            [sys.executable, launch.CHILD, str(os.getpid()), place,
+             "-", *command], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace",
+            # JAX takes most of a GPU's memory unless told; two processes run.
+            env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
+        if done.returncode:
+            last = (cli.told(done.stderr.strip().splitlines()) or [
+                f"exit {done.returncode}"])[-1]
+            Path(out + ".txt").write_text(json.dumps({
+                "unavailable": done.returncode == cli.ENVIRONMENT,
+                "reason": cli.clean(last, 300)}), "utf-8")
 
 
 def main():
     what, *job = sys.argv[1:]
     if what == "functions":
-        job = json.loads(Path(job[0]).read_text("utf-8"))
+        out, sizes, script, *flags = job
         with np.errstate(all="ignore"):
-            logits_and_gradients(job["functions"], job["flags"],
-                                 job["batch_sizes"], job["out"])
+            logits_and_gradients(script, flags, map(int, sizes.split(",")), out)
         return cli.OK
     jobs = iter(json.loads(Path(what).read_text("utf-8")))
     with ThreadPoolExecutor(2) as pool:  # nothing is timed here
-        list(pool.map(partial(work, jobs), halves()))
+        list(pool.map(work, (jobs, jobs), halves()))
     return cli.OK
 
 

@@ -7,7 +7,7 @@ processor time it used while others had their turns.
 
 from statistics import median
 
-from bench.proof.rules import FAIR, UNFAIR, Verdict, grouped, name
+from bench.proof.rules import UNFAIR, grouped, judged
 
 # How late a line may be read, in the best of a run's epochs (seen: 0.3 ms;
 # others may be late by any time that the machine gave to somebody else).
@@ -48,7 +48,8 @@ def _fence(r, _):
 
 def _after(r, others):
     """Training, or the next batches, in what should be the evaluation."""
-    mine, least = _tail(r), min(map(_tail, others))
+    mine = min(r["turns"]["epoch_to_done_s"])  # in the best of its epochs
+    least = min(min(one["turns"]["epoch_to_done_s"]) for one in others)
     epoch = median(r["timing"]["epoch_s"])
     if mine - least > _late(r) + WORK * epoch + VARIES * least:
         return (f"takes {mine:.3g} s after an epoch of {epoch:.3g} s, where "
@@ -60,11 +61,6 @@ def _late(r):
     return LATE_S if len(r["timing"]["epoch_s"]) >= FEW else FEW_S
 
 
-def _tail(r):
-    """What follows an epoch, in the best of them."""
-    return min(r["turns"]["epoch_to_done_s"])
-
-
 def _asleep(r, _):
     """Work while others have their turns: unpaid, and it slows them down."""
     spent = [cpu for cpu in r["turns"]["waiting_cpu_s"] if cpu is not None]
@@ -74,23 +70,19 @@ def _asleep(r, _):
                 "their turns")
 
 
-# (rule, check of a run beside those of its framework in its block, what the
-# rule says when it is kept)
+# As WITHIN in rules.py; a check is of a run beside those of its framework in
+# its block.
 RULES = (
-    ("the parent's clock agrees", _clock, "to a few milliseconds"),
-    ("no epoch ends in the evaluation", _fence, "each was waited for"),
-    ("evaluation only evaluates", _after, "as long as elsewhere"),
-    ("who waits sleeps", _asleep, "no work between turns"),
+    ("the parent's clock agrees", _clock, UNFAIR, "to a few milliseconds"),
+    ("no epoch ends in the evaluation", _fence, UNFAIR, "each was waited for"),
+    ("evaluation only evaluates", _after, UNFAIR, "as long as elsewhere"),
+    ("who waits sleeps", _asleep, UNFAIR, "no work between turns"),
 )
 
 
 def clocks(done):
     """A Verdict a rule; done: finished records."""
-    blocks = list(grouped(done, lambda r: (
-        r["block_started_unix_s"], r["config"]["batch_size"], r["framework"])))
-    for rule, check, words in RULES:
-        found = [f"{name(r)}: {reason}" for members in blocks for r in members
-                 if (reason := check(r, members))]
-        more = f" (and {len(found) - 1} more)" if found[1:] else ""
-        yield Verdict(rule, UNFAIR, found[0] + more) if found else Verdict(
-            rule, FAIR, words)
+    runs = [(r, members) for members in grouped(done, lambda r: (
+        r["block_started_unix_s"], r["config"]["batch_size"], r["framework"]))
+        for r in members]
+    return [judged(entry, runs) for entry in RULES]

@@ -27,9 +27,11 @@ def bound(row, name):
     return 1e-2 if name == "loss" else 1e-5
 
 
-def finite(value):
-    """JSON has no infinity, and max() may lose a NaN."""
-    return float(value) if np.isfinite(value) else 1e300
+def most(gaps):
+    """The largest of some differences, or that one; none is no agreement. JSON
+    has no infinity, and max() may lose a NaN."""
+    gap = np.max(gaps) if np.size(gaps) else np.inf
+    return float(gap) if np.isfinite(gap) else 1e300
 
 
 def worst(values, expected):
@@ -37,7 +39,7 @@ def worst(values, expected):
     if values.shape != expected.shape:
         return 1e300
     gap = np.abs(values - expected).max()
-    return finite(gap / np.abs(expected).max()) if gap else 0.0
+    return most(gap / np.abs(expected).max()) if gap else 0.0
 
 
 def differences(losses, expected):
@@ -49,26 +51,39 @@ def differences(losses, expected):
     return np.abs(losses - expected) / np.maximum(np.abs(expected), 0.01)
 
 
-def judge(row, rows, traces):
-    """The row with what was found: largest relative differences from the
-    reference, or the reason why nothing was."""
-    trace = traces[key(row)]
-    if isinstance(trace, list):
-        return {**row, "unavailable": trace[0], "reason": trace[1],
-                "proved": False}
-    first = reference(row, [other for other in rows if not isinstance(
-        traces[key(other)], list)])
-    if first is None:
-        return {**row, "unavailable": False, "proved": False,
-                "reason": "no other contender computes the same to compare"}
-    expected = traces[key(first)]
-    result = {**row, "reference": str(variant_of(first)),
-              **largest(trace, expected, row["precision"] == "fp64")}
-    # As they are written and will be read again, so that the verdict stays.
-    result["losses"], others = (a["loss"].tolist() for a in (trace, expected))
-    compare_losses(result, result["losses"], others)
-    result["proved"] = doubt(result) is None
-    return result
+def judge(rows, traces):
+    """The rows with what was found, as traces.make gives it: largest relative
+    differences from the reference, or the reason why there are none."""
+    traced = [row for row in rows if "reason" not in traces[key(row)]]
+    judged = []
+    for row in rows:
+        found, first = traces[key(row)], reference(row, traced)
+        if "reason" not in found:
+            found = {
+                "reference": str(variant_of(first)),
+                "losses": found["loss"].tolist(),
+                **largest(found, traces[key(first)], row["precision"] == "fp64")
+            } if first else {"unavailable": False, "reason":
+                             "no other contender computes the same to compare"}
+        judged.append({**row, **found})
+    return conclude(judged)
+
+
+def conclude(rows):
+    """The rows with a verdict on each: by its differences, and by its losses as
+    they are written and will be read again. Raises LookupError, TypeError,
+    ValueError or ArithmeticError where these rows were never written here."""
+    losses = {(*key(row)[3:], str(variant_of(row))): row.get("losses")
+              for row in rows}
+    for row in rows:
+        if "reason" not in row:
+            gaps = differences(row["losses"], losses[
+                (*key(row)[3:], row["reference"])])
+            counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
+            row.update(loss=most(counted), first_losses=most(gaps[:EARLY]),
+                       steps_bounded=len(counted))
+        row["proved"] = doubt(row) is None
+    return rows
 
 
 def reference(row, traced):
@@ -98,16 +113,6 @@ def largest(trace, expected, precise):
             **{name: of(name) if precise else None
                for name in ("accuracy", "evaluation")},
             "weights": of(r"w\d+", required=True) if precise else None}
-
-
-def compare_losses(row, losses, expected):
-    """Put the largest difference of the losses into the row."""
-    gaps = differences(losses, expected)
-    counted = gaps if row["precision"] == "fp64" else gaps[:SHORT]
-    row.update({name: finite(np.max(part, initial=0.0 if len(part) else np.inf))
-                for name, part in (("loss", counted),
-                                   ("first_losses", gaps[:EARLY]))},
-               steps_bounded=len(counted))
 
 
 def doubt(row):

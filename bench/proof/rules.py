@@ -31,6 +31,12 @@ def name(r):
     return f"{who(r)} {c['rung']}, batch {c['batch_size']}, seed {c['seed']}"
 
 
+def variant_at(r):
+    """(contender, rung, feed, batch size) of a run."""
+    c = r["config"]
+    return who(r), c["rung"], c["feed"], c["batch_size"]
+
+
 def _steps(r, _):
     size, batch = r["dataset"]["sizes"]["train"], r["config"]["batch_size"]
     stated = r["steps_per_epoch"], r["samples_per_epoch"]
@@ -67,17 +73,14 @@ def _fence(r, _):
 
 
 def _sums(r, _):
-    timing, final = r["timing"], r["final"]["test_accuracy"]
-    seconds, ahead = timing["epoch_s"], timing.get("compile_s")
-    steady = median(seconds[1:]) if seconds[1:] else None
-    for name, value, wanted in (
-            ("steady_epoch_s", timing["steady_epoch_s"], steady),
-            ("first_epoch_s", timing["first_epoch_s"],
-             (ahead or 0.0) + seconds[0]),
-            ("test_accuracy", final, r["epochs"][-1]["test_accuracy"])):
-        if value != wanted and (None in (value, wanted) or not math.isclose(
-                value, wanted, rel_tol=1e-6)):
-            return f"{name} is {value}, but the epochs say {wanted}"
+    stated = {**r["timing"], **r["final"]}
+    seconds, ahead = stated["epoch_s"], stated["compile_s"]
+    for name, wanted in (
+            ("steady_epoch_s", median(seconds[1:]) if seconds[1:] else None),
+            ("first_epoch_s", (ahead or 0.0) + seconds[0]),
+            ("test_accuracy", r["epochs"][-1]["test_accuracy"])):
+        if not math.isclose(stated[name] or 0, wanted or 0, rel_tol=1e-6):
+            return f"{name} is {stated[name]}, but the epochs say {wanted}"
     if (ahead is None) == RUNGS[r["config"]["rung"]].ahead:
         return f"compile_s is {ahead} for the rung {r['config']['rung']}"
 
@@ -148,18 +151,26 @@ WITHIN = (
 
 
 def within(done, peak):
-    for rule, check, level, words in WITHIN:
-        if check is _flops and {(peak or {}).get("device")} != {
+    runs = [(r, peak) for r in done]
+    for entry in WITHIN:
+        if entry[1] is _flops and {(peak or {}).get("device")} != {
                 r["environment"]["device_name"] for r in done}:
-            yield Verdict(rule, UNKNOWN, "the device's speed is not known")
-            continue
-        found = [f"{name(r)}: {reason}" for r in done
-                 if (reason := check(r, peak))]
-        if found:
-            more = f" (and {len(found) - 1} more)" if found[1:] else ""
-            words = found[0] + more
-        yield Verdict(rule, level if found else FAIR, words)
+            yield Verdict(entry[0], UNKNOWN, "the device's speed is not known")
+        else:
+            yield judged(entry, runs)
     yield _cold(done)
+
+
+def judged(entry, runs):
+    """The Verdict on a rule, entry: one like those of WITHIN; runs: [(record,
+    what its check looks at beside it)]."""
+    rule, check, level, words = entry
+    found = [f"{name(r)}: {reason}" for r, beside in runs
+             if (reason := check(r, beside))]
+    if not found:
+        return Verdict(rule, FAIR, words)
+    more = f" (and {len(found) - 1} more)" if found[1:] else ""
+    return Verdict(rule, level, found[0] + more)
 
 
 def grouped(records, key):
@@ -173,15 +184,12 @@ def grouped(records, key):
 def _cold(done):
     """A cache that was warm but called cold shows in the seconds."""
     def seconds(r):
-        return r["timing"].get("compile_s")
-
-    def variant(r):
-        return who(r), r.get("cache"), *map(r["config"].get, (
-            "rung", "feed", "batch_size"))
+        return r["timing"]["compile_s"]
 
     rule = "cold means cold"
     verdict = Verdict(rule, FAIR, "compile seconds agree within a variant")
-    for members in grouped(filter(seconds, done), variant):
+    for members in grouped(filter(seconds, done), lambda r: (
+            variant_at(r), r.get("cache"))):
         middle = median(map(seconds, members))
         least, most = min(members, key=seconds), max(members, key=seconds)
         if middle < 0.2:  # nothing worth caching

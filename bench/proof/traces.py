@@ -1,7 +1,6 @@
 """What each program computes, found out by running it: the parent's half of
 certify.py."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -28,86 +27,72 @@ def variant_of(row):
 
 
 def make(grid, rows):
-    """Run all rows -> {key: {name: array} or [is something lacking here?,
-    the reason why there is none]}."""
+    """Run all rows -> {key: {name: array}, or {"unavailable": is something
+    lacking here?, "reason": why there is none}}."""
     # Found out when the initial weights were made.
-    traces = {key(row): [True, reason] for row in rows
+    traces = {key(row): {"unavailable": True, "reason": reason} for row in rows
               if (reason := grid.lacking.get(variant_of(row)))}
     rows = [row for row in rows if key(row) not in traces]
+    sizes = ",".join({str(row["batch_size"]) for row in rows})
     with files.temporary(grid.out) as folder:
         files.make_folder(folder)
-        jobs, looks = [], {}
+        jobs, looks, places = {}, {}, []
         for n, row in enumerate(rows):
             script = str(variant_of(row).script(grid.scripts))
-            jobs.append({"run": [script, *_flags(grid, row)],
-                         "out": str(folder / str(n))})
-            look = looks.setdefault((script, row["precision"]), {
-                "functions": script, "batch_sizes": [],
-                "flags": _flags(grid, {**row, "rung": None, "feed": "device"}),
-                "out": str(folder / f"f{len(looks)}")})
-            look["batch_sizes"].append(row["batch_size"])
+            out = folder / str(n)
+            look = looks.setdefault((script, row["precision"]),
+                                    folder / f"f{len(looks)}")
+            places.append((row, out, look))
+            jobs[str(out)] = [script, *_flags(
+                grid, row, json=f"{out}.json", save=f"{out}.npz")]
+            # The flags of any of its rows: how it trains plays no part.
+            jobs[str(look)] = [str(CHILD), "functions", str(look), sizes, script,
+                               *_flags(grid, row, rung=None, feed="device")]
         # The longest first: two processes run side by side.
-        jobs = sorted([*jobs, *looks.values()],
-                      key=lambda job: "torch" not in str(job))
         asked = folder / "jobs.json"
-        asked.write_text(json.dumps(jobs), "utf-8")
+        asked.write_text(files.dumps(sorted(
+            jobs.items(), key=lambda job: "torch" not in str(job))), "utf-8")
         status, ending, _ = grid.launch(CHILD, [str(asked)],
                                         max(grid.timeout, TIMEOUT))
-        lost = [False, " ".join([status, *ending["tail"][-1:]])]
-        for n, row in enumerate(rows):
-            look = looks[str(variant_of(row).script(grid.scripts)),
-                         row["precision"]]
-            traces[key(row)] = _read(folder / str(n), row, _look(
-                Path(look["out"]), lost), lost)
+        lost = {"unavailable": False,
+                "reason": " ".join([status, *ending["tail"][-1:]])}
+        for row, out, look in places:
+            traces[key(row)] = _read(row, out, look) or lost
     return traces
 
 
-def _reason(out, lost):
-    """Why a job of certify.py failed."""
+def _read(row, out, look):
+    """What a run has left at `out`, and what its script's functions gave at
+    `look` -> {name: array}; the reason of one that failed; None where
+    something is not there or not whole: killed while it wrote."""
+    for path in (look.with_suffix(".txt"), out.with_suffix(".txt")):
+        if path.exists():  # whatever it wrote before it failed
+            return files.read_json(path) or None
     try:
-        lacking, words = json.loads(out.with_suffix(".txt").read_text("utf-8"))
-        return [lacking is True, str(words)]
-    except (OSError, ValueError, TypeError):
-        return lost
-
-
-def _look(out, lost):
-    """{name: array} that the functions of a script gave, or a reason."""
-    try:
-        with np.load(out.with_suffix(".npz"), allow_pickle=False) as file:
-            return dict(file)
-    except Exception:  # killed while it wrote, or never written
-        return _reason(out, lost)
-
-
-def _read(out, row, seen, lost):
-    """What one run left and what its script's functions gave -> {name:
-    array}, or a reason."""
-    if isinstance(seen, list):
-        return seen
-    if out.with_suffix(".txt").exists():  # whatever it wrote before it failed
-        return _reason(out, lost)
-    try:
-        found = files.parse_json(files.read_bytes(out.with_suffix(".json")))
+        found = files.read_json(out.with_suffix(".json"))
         trace = {name: np.array(found["steps"][name], np.float64)
                  for name in ("loss", "accuracy")}
         trace["evaluation"] = np.array([[entry[name] for name in (
             "val_loss", "val_accuracy", "test_loss", "test_accuracy")]
             for entry in found["epochs"]], np.float64)
-        with np.load(out.with_suffix(".npz"), allow_pickle=False) as file:
-            trace.update({f"w{n}": array
-                          for n, array in enumerate(file.values())})
+        trace.update((f"w{n}", array) for n, array
+                     in enumerate(_arrays(out).values()))
+        seen, prefix = _arrays(look), f"{row['batch_size']}."
     except Exception:
-        return _reason(out, lost)
+        return None
     if row["feed"] == "device":
-        prefix = f"{row['batch_size']}."
-        trace.update({name.removeprefix(prefix): array for name, array
-                      in seen.items() if name.startswith(prefix)})
+        trace.update((name.removeprefix(prefix), array) for name, array
+                     in seen.items() if name.startswith(prefix))
     return trace
 
 
-def _flags(grid, row):
+def _arrays(out):
+    with np.load(out.with_suffix(".npz"), allow_pickle=False) as file:
+        return dict(file)
+
+
+def _flags(grid, row, **more):
     return plan.flags({
         **grid.settings, **{name: row[name] for name in KEY[1:]},
         "epochs": row["epochs"], "seed": SEED, "schedule": "cosine",
-        "data_dir": grid.data_dir, "init": grid.weights[SEED][0]})
+        "data_dir": grid.data_dir, "init": grid.weights[SEED][0], **more})

@@ -3,8 +3,8 @@
     python -m bench.tools.book [OUT.html]
 
 The code on the page is that of the files: sections come from their rulers,
-rows from the functions that both have. LESSONS says what a section teaches;
-the README has the same sentences in a table, and a test compares them.
+rows from the functions that both have. What a section teaches is in a table
+of the README.
 Pygments, of requirements-test.txt, colours the code.
 """
 
@@ -25,23 +25,13 @@ PAIR = {"jax": "mlp_jax.py", "torch": "mlp_torch.py"}
 HEAD = "0. What to expect"  # of what stands above the first ruler
 RULER = re.compile(r"\s*# -{4,} (\d\. \w.*)$")
 DEFINED = re.compile(r"(?:    )?(?:def|class) (\w+)")
-# {section: (what JAX, what PyTorch has in it)}, as HTML
+# {section: (what JAX, what PyTorch has in it)} of the README's table, as HTML
 LESSONS = {
-    "1. Setup": ("on a GPU float32 means TF32 unless told",
-                 "float32 means float32; denormals flushed, as XLA does"),
-    "2. Settings": ("constants never vary, flags do", "the same text"),
-    "3. Parameters": ("values in a pytree, drawn from a key that is split",
-                      "objects that a Module registers, drawn from a "
-                      "generator"),
-    "4. Model": ("weights are an argument: <code>forward(params, x)</code>",
-                 "weights are in <code>self</code>; autograd records a tape"),
-    "5. Loss": ("log-softmax, one-hot labels", "the same, one call"),
-    "6. One step": ("returns new state", "changes state in place"),
-    "7. One epoch": ("jit compiles, scan loops, donation reuses memory",
-                     "compile fuses"),
-    "8. Evaluate": ("nothing to switch off", "<code>no_grad</code>: no tape"),
-    "9. Train": ("the loop, the clock, the fence, the record",
-                 "the same text but for the fence")}
+    f"{number}. {title}": [re.sub("`(.*?)`", r"<code>\1</code>", cell)
+                           for cell in cells]
+    for number, title, *cells in re.findall(
+        r"^\| (\d) (\w.*) \| (.*) \| (.*) \|$",
+        (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)}
 
 
 def coloured(source):
@@ -68,24 +58,23 @@ def coloured(source):
 def sections(source):
     """{title: [(name of a function or "", its lines as HTML), …]}, in
     order."""
-    title, comments = HEAD, []
+    title, above = HEAD, []
     found = {title: [("", [])]}
     for text, line in zip(source.splitlines(), coloured(source)):
         if ruler := RULER.match(text):
-            title, comments = ruler[1], []
+            title = ruler[1]
             found[title] = [("", [])]
             continue
-        chunks, defined = found[title], DEFINED.match(text)
+        above.append(line)
+        if text.startswith(("#", "@", "    #")):
+            continue  # right above a function it belongs to that
         # A method opens a row of its own only where its section begins in
         # the middle of its class.
-        if defined and (not text.startswith(" ") or title[0] == "4"):
-            # Decorators and comments right above belong to it.
-            del chunks[-1][1][len(chunks[-1][1]) - len(comments):]
-            chunks.append((defined[1], comments))
-            comments = []
-        chunks[-1][1].append(line)
-        loose = text.startswith(("#", "@", "    #"))
-        comments = [*comments, line] if loose else []
+        if (defined := DEFINED.match(text)) and (
+                not text.startswith(" ") or title[0] == "4"):
+            found[title].append((defined[1], []))
+        found[title][-1][1].extend(above)
+        above = []
     return {title: [(name, trimmed) for name, lines in chunks
                     if (trimmed := "\n".join(lines).strip("\n").split("\n"))
                     != [""]] for title, chunks in found.items()}

@@ -10,7 +10,6 @@ published before and is not in results/ stays as it is.
 
 import csv
 import itertools
-import json
 import re
 import shutil
 import sys
@@ -25,10 +24,6 @@ from bench.report.table import Bold, Table
 from bench.report.words import name
 from bench.run.plan import SCRIPTS
 
-# Folders of results/ that a figure is published from; "" is what `make all`
-# leaves.
-COMPARISONS = {folder for figure in FIGURES.values()
-               for folder in figure.published}
 FILES = ("summary.md", "summary.csv", "results.csv", "answer.json")
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
@@ -37,15 +32,15 @@ def seconds_table(folder, fastest):
     """summary.csv of a folder -> a row per batch size, a column per rung of
     the pair; fastest: keys that are to be seen first."""
     seconds = {}
-    with open(folder / "summary.csv", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["contender"] in SCRIPTS and row["feed"] == "device":
-                one = key({**row, "batch_size": int(row["batch_size"])})
-                cell = steady({column: float(value) if value else None
-                               for column, value in row.items()
-                               if column.startswith("steady")})
-                seconds.setdefault(one[3], {})[name(one)] = (
-                    Bold(cell) if [*one] in fastest else cell)
+    text = (folder / "summary.csv").read_text("utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        if row["contender"] in SCRIPTS and row["feed"] == "device":
+            one = key({**row, "batch_size": int(row["batch_size"])})
+            cell = steady({column: float(value) if value else None
+                           for column, value in row.items()
+                           if column.startswith("steady")})
+            seconds.setdefault(one[3], {})[name(one)] = (
+                Bold(cell) if [*one] in fastest else cell)
     variants = dict.fromkeys(itertools.chain(*seconds.values()))
     return Table(["seconds an epoch, batch", *variants], [
         (size, *map(row.get, variants))
@@ -55,7 +50,7 @@ def seconds_table(folder, fastest):
 def first_screen(folder):
     """What the README shows of a comparison: seconds, what was run, the
     answer, one picture."""
-    said = json.loads((folder / "answer.json").read_text("utf-8"))
+    said = files.read_json(folder / "answer.json")
     return as_markdown([
         seconds_table(folder, said["fastest"]),
         said["where"], said["runs"], said["verdicts"], said["answer"][0],
@@ -93,8 +88,10 @@ def main():
     machine, *rest = sys.argv[1:] or [""]
     if rest or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", machine):
         raise Fault(USAGE, "argument NAME: of a machine, in a-z, 0-9 and -")
-    done = [comparison for comparison in COMPARISONS
-            if (ROOT / "results" / comparison / "answer.json").exists()]
+    # Folders of results/ that a figure is published from; "" is what `make
+    # all` leaves.
+    done = {folder for figure in FIGURES.values() for folder in figure.published
+            if (ROOT / "results" / folder / "answer.json").exists()}
     if not done:
         raise Fault(USAGE, "nothing to publish: run make all and make floor")
     target = ROOT / "docs" / "results" / machine
