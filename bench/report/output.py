@@ -128,7 +128,7 @@ def write(out, found, pdf=False):
             "answer.json": json.dumps({
                 **top, "answer": parts["Answer"],
                 "fastest": sorted(ratios.fastest(found)),
-                "environment": words.environment(found.records)}, indent=1
+                "environment": words.environment(found.done)}, indent=1
                 ) + "\n"}.items():
         write_atomic(out / name, text)
     # Drawing takes seconds; else these are of the same tables.

@@ -28,12 +28,12 @@ DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
 
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
-    place = words.where(found.records)
+    place = words.where(found.done)
     tables = {**sections, "Glossary": [Table(["word", "what it means"], [
         (word, " ".join(text.split()))
         for word, text in words.TEXTS["glossary"].items()])]}
     answer, why = tables.pop("Answer"), reasons(found)
-    title = escape(f"{words.called(found.records)} on {place.split(',')[0]}"
+    title = escape(f"{words.called(found.done)} on {place.split(',')[0]}"
                    if found.done else "No run finished")
     return document(
         "report", title=title, place=escape(place), answer=as_html(answer),
@@ -57,7 +57,7 @@ def page(out, found, sections):
             (key.replace("_", " "), ", ".join(
                 value if isinstance(value, str) else json.dumps(value)
                 for value in values))
-            for key, values in words.environment(found.records).items()])]),
+            for key, values in words.environment(found.done).items()])]),
         data="".join(f'<li><a href="{name}">{name}</a></li>' for name in DATA
                      if Path(out, name).exists()))
 

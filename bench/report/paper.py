@@ -25,11 +25,11 @@ MOST_ROWS = 26  # of the table, so that it ends on its page
 def content(found, figures):
     """What the template needs, as plain data."""
     r, rows = found.done[0], [row for row in found.rows if row["ok"]]
-    place = words.where(found.records)
+    place = words.where(found.done)
     configs = [one["config"] for one in found.done]
     epochs = sorted({c["epochs"] for c in configs})
     return {
-        "title": f"One MLP in {words.called(found.records)}",
+        "title": f"One MLP in {words.called(found.done)}",
         "where": place.split(", ")[0], "answer": answer(found),
         "shape": " - ".join(map(str, network.of(r["config"]).sizes)),
         "parameters": f"{r['parameters']:,}",

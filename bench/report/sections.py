@@ -55,10 +55,10 @@ def head(found):
     judged = ("NOT FAIR: " + "; ".join(v.rule for v in found.unfair)
               + ". No ratios, no joint figures: see Audit." if found.unfair
               else f"Audit: {audit.line(found.verdicts)}.")
-    return {"where": where(found.records),
+    return {"where": where(found.done),
             "runs": ". ".join(filter(None, (
                 f"{len(found.done)} of {len(found.records)} runs finished"
-                + _when(found.done), versions(found.records)))) + ".",
+                + _when(found.done), versions(found.done)))) + ".",
             "verdicts": f"{capital(found.proof[1])}. {judged}"
                         f" {proof.steadiness(found.done)[1]}"}
 

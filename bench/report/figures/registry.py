@@ -40,7 +40,7 @@ FIGURES = {stem: Figure(**entry) for stem, entry in tomllib.loads(
 def draw(folder, found):
     """Every figure that there is something for -> their names."""
     from bench.report.figures import axes, style
-    place, _, rest = where(found.records).partition(", ")
+    place, _, rest = where(found.done).partition(", ")
     rest += f"; {len(found.done)} of {len(found.records)} runs"
     shown, sizes = len(axes.chosen(found.sizes)), len(found.sizes)
     some = f"; {shown} of {sizes} batch sizes" * (shown < sizes)
