@@ -31,15 +31,13 @@ def trouble(found):
         yield ("That the variants compute the same is not proved ("
                + found.proof[1].removeprefix("parity NOT PROVED: ") + "), so "
                "a difference in speed may be one in what is computed.")
-    lost = {}
-    for r in found.records:
-        if r["status"] != "ok":
-            lost.setdefault(r["status"], []).append(
-                f"{r['contender']} {r['config']['rung']}")
-    if lost:
-        states = [f"{plural(len(variants), 'run')} of "
-                  f"{listed(sorted({*variants}))} ended as {state}"
-                  for state, variants in sorted(lost.items())]
+    states = []
+    for state in sorted({r["status"] for r in found.records} - {"ok"}):
+        lost = [f"{r['contender']} {r['config']['rung']}"
+                for r in found.records if r["status"] == state]
+        states.append(f"{plural(len(lost), 'run')} of "
+                      f"{listed(sorted({*lost}))} ended as {state}")
+    if states:
         yield (f"{listed(states)}; {len(found.done)} of "
                f"{len(found.records)} finished.")
 

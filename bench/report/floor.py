@@ -80,9 +80,8 @@ def where_time_goes(found):
             [f"{framework}, batch {size}", "µs a step", "share of eager"],
             [(bar_words(bar), micro(values), np.mean(values) / whole)
              for bar, values in bars], {"share of eager": PERCENT}),
-            _again(*(ends(found.groups, floors, framework, size, again)
-                     for floors, again in ((found.floors, ""),
-                                           (found.again, AGAIN))))]
+            _again(ends(found.groups, found.floors, framework, size),
+                   ends(found.groups, found.again, framework, size, AGAIN))]
     return blocks
 
 

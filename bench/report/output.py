@@ -12,7 +12,6 @@ report.html      all of it on one page, with the figures inside
 import hashlib
 import itertools
 import json
-import os
 from pathlib import Path
 
 from bench.analyse import ratios
@@ -35,18 +34,18 @@ EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
          "test_accuracy")
 TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 PAGES = ("summary.tex", "answer.json", "report.html", "report.pdf")
-STAMP = ".drawn"  # in figures/: what they were drawn from
+PICTURES = "figures/*.[ps][nv]g"
+STAMP = "figures/.drawn"  # what they were drawn from
 
 
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for path in (*(Path(out, name) for name in (*TABLES, *PAGES)),
-                 *Path(out, "figures").glob("*.[ps][nv]g")):
+    for path in (*map(out.joinpath, (*TABLES, *PAGES)), *out.glob(PICTURES)):
         if path.is_dir():
             raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
                                  "Remove it or choose another --out")
-    make_folder(Path(out, "figures"))
+    make_folder(out / "figures")
 
 
 # -------------------------------------------------------------- rows of CSV
@@ -110,7 +109,6 @@ def printed(found, titles):
 def write(out, found, pdf=False):
     """Make every table and figure -> were the figures made? pdf: report.pdf,
     too."""
-    out = Path(out)
     parts, top = sections(found), head(found)
     for name, text in {
             "results.csv": as_csv(
@@ -132,8 +130,7 @@ def write(out, found, pdf=False):
                 ) + "\n"}.items():
         write_atomic(out / name, text)
     # Drawing takes seconds; else these are of the same tables.
-    drawn = _read(out / "figures" / STAMP) == _stamp(out) or draw_all(
-        out, found)
+    drawn = _read(out / STAMP) == _stamp(out) or draw_all(out, found)
     write_atomic(out / "report.html", page(out, found, parts))
     if pdf:
         paper.write(out, found)
@@ -142,19 +139,17 @@ def write(out, found, pdf=False):
 
 def draw_all(out, found):
     """All figures; False where there is nothing to draw with."""
-    os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
-    folder = Path(out, "figures")
     try:
-        drawn = draw(folder, found)
+        drawn = draw(out / "figures", found)
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
         return False
     if found.records:  # else it is the certificate alone
         # Those of an earlier comparison must not stay beside this one.
-        for path in folder.glob("*.[ps][nv]g"):
+        for path in out.glob(PICTURES):
             if path.stem not in drawn and path.stem in FIGURES:
                 path.unlink()
-        write_atomic(folder / STAMP, _stamp(Path(out)))
+        write_atomic(out / STAMP, _stamp(out))
     return True
 
 
@@ -162,11 +157,11 @@ def _stamp(out):
     """What the figures are made from: tables, certificate, code, library;
     and which figures are there."""
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
-    for path in (*(out / name for name in TABLES), out / "certificate.json",
+    for path in (*map(out.joinpath, (*TABLES, "certificate.json")),
                  *sorted(Path(__file__).with_name("figures").glob("*.*"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(
-        path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"
+        path.name for path in out.glob(PICTURES))]) + "\n"
 
 
 def _read(path):

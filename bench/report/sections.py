@@ -15,12 +15,7 @@ from bench.report import accuracy, costs, floor, proof, speed
 from bench.report.answer import answer
 from bench.report.words import TEXTS, capital, plural, versions, where
 
-
-def if_fair(section):
-    """Of an unfair comparison no ratio and no cost is shown."""
-    return lambda found: None if found.unfair else section(found)
-
-
+# Not shown of an unfair comparison: no ratio, no cost.
 COMPARED = {
     "Ratios": speed.ratio_section, "Accuracy": accuracy.accuracies,
     "First epoch": speed.first_epochs, "Break-even": speed.break_even,
@@ -32,8 +27,7 @@ COMPARED = {
     "Operations": costs.operations, "Measurements": costs.measurements}
 SECTIONS = {
     "Answer": answer, "Speed": speed.speed,
-    **{title: if_fair(section) for title, section in COMPARED.items()},
-    "Audit": proof.audit, "Parity": proof.parity,
+    **COMPARED, "Audit": proof.audit, "Parity": proof.parity,
     "Not measured": proof.not_measured, "Runs that are not ok": proof.not_ok}
 
 
@@ -42,7 +36,8 @@ def sections(found):
     of texts.toml above their tables."""
     made = {}
     for title, section in SECTIONS.items():
-        if blocks := section(found):
+        shown = not found.unfair or title not in COMPARED
+        if blocks := shown and section(found):
             above = [" ".join(text.split()) for text in TEXTS["sections"].get(
                 title, "").split("\n\n")][:len(blocks)]
             made[title] = [part for pair in zip_longest(above, blocks)
