@@ -55,7 +55,7 @@ def speed(found):
         return alone(found)
     parts = []
     for said, compared in kinds.items():
-        sizes = [str(two.first[3]) for two in compared]
+        sizes = [two.first[3] for two in compared]
         parts.append(f"at batch size{'s' * (len(sizes) > 1)} {listed(sizes)} "
                      + said + f" ({_times(compared)})" * bool(compared[0].order))
     counts = {two.count for compared in kinds.values() for two in compared
@@ -70,11 +70,9 @@ def speed(found):
 def together(found):
     """One ratio for the whole comparison, where there are several sizes."""
     two = ratios.pooled(found)
-    if not two:
-        return ""
-    doubt = "" if two.order else " (no difference is shown)"
-    return (f"Over the {len(found.sizes)} batch sizes {_times([two])}{doubt}"
-            ". ")
+    return (f"Over the {len(found.sizes)} batch sizes {_times([two])}"
+            + " (no difference is shown)" * (not two.order) + ". "
+            ) if two else ""
 
 
 def _times(compared):

@@ -28,16 +28,16 @@ DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
 
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
-    place = words.where(found.done)
+    top = head(found)
     tables = {**sections, "Glossary": [Table(["word", "what it means"], [
         (word, " ".join(text.split()))
         for word, text in words.TEXTS["glossary"].items()])]}
     answer, why = tables.pop("Answer"), reasons(found)
-    title = escape(f"{words.called(found.done)} on {place.split(',')[0]}"
+    title = escape(f"{words.called(found.done)} on {top['where'].split(',')[0]}"
                    if found.done else "No run finished")
     return document(
-        "report", title=title, place=escape(place), answer=as_html(answer),
-        runs=escape(head(found)["runs"]),
+        "report", title=title, place=escape(top["where"]),
+        runs=escape(top["runs"]), answer=as_html(answer),
         seals=seal("Same computation", found.proof[0], found.proof[1])
         + seal("Same conditions", not found.unfair,
                audit.line(found.verdicts) + ".")

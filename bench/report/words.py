@@ -88,14 +88,9 @@ def capital(text):
 
 def listed(parts):
     """'a', 'a and b', 'a, b and c'"""
-    *head, last = parts
+    *head, last = map(str, parts)
     return f"{', '.join(head)} and {last}" if head else last
 
 
 def plural(count, word):
     return f"{count} {word}{'s' * (count != 1)}"
-
-
-def percentage_points(value):
-    """A difference of two fractions in percentage points, with its sign."""
-    return f"{100 * value:+.2f}"

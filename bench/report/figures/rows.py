@@ -18,13 +18,13 @@ PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
          "train": "#56B4E9", "evaluate": "#009E73", "rest": "#dddddd"}
 
 
-def _each(found, sizes, shares=(1,), wide=8):
+def _each(found, sizes, shares=(1,)):
     """A row for each variant that finished at some batch size -> figure, axes
     from the left, [(height, key, its finished runs, its colour), …]"""
     look = style.looks(found.groups)
     keys = [key for key in found.groups if key[3] in sizes]
     figure, columns = axes.rows(
-        [f"{name(key)}, batch {key[3]}" for key in keys], shares, wide)
+        [f"{name(key)}, batch {key[3]}" for key in keys], shares)
     return figure, columns, [
         (height, key, found.groups[key], look[key]["color"])
         for height, key in enumerate(keys)]
@@ -123,7 +123,7 @@ def parts(found):
 def final(found):
     """Test accuracy of every run with the interval that the test set's size
     allows, and the memory of the process."""
-    figure, (left, right), variants = _each(found, found.sizes, (1.4, 1), 9.4)
+    figure, (left, right), variants = _each(found, found.sizes, (1.4, 1))
     for height, _, done, paint in variants:
         scores = [r["final"]["test_accuracy"] for r in done]
         mean, trials = np.mean(scores), done[0]["dataset"]["sizes"]["test"]
