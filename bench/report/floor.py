@@ -5,7 +5,7 @@ import numpy as np
 from bench.analyse import stats
 from bench.analyse.floor import fits, of_size, orders, shares
 from bench.analyse.groups import together
-from bench.analyse.waterfall import LEVELS, ends
+from bench.analyse.waterfall import ends
 from bench.report.table import PERCENT, Table, by_variant
 from bench.report.words import TEXTS, name, three, with_span
 from bench.run.plan import AGAIN
@@ -15,8 +15,7 @@ def bar_words(bar):
     """(upper level, lower level) of a waterfall in words."""
     upper, lower = bar
     if lower in ("own", "bare") and upper != "own":  # below the rungs
-        return ("all but batch and products"
-                if upper in (levels[0] for levels in LEVELS.values())
+        return ("all but batch and products" if upper[1] == "eager"
                 else "softmax, update, loop")
     levels = [level if isinstance(level, str) else " ".join(level)
               for level in (upper, lower or "nothing")]

@@ -20,7 +20,7 @@ from bench.kit.cli import STORAGE, Fault, clean, warn
 from bench.kit.files import make_folder, write_atomic
 from bench.report import paper, words
 from bench.report.figures.registry import FIGURES, draw
-from bench.report.page import page
+from bench.report.page import DATA, TABLES, page
 from bench.report.render import as_csv, as_latex, as_markdown, as_terminal
 from bench.report.sections import head, sections
 from bench.report.table import Table
@@ -32,7 +32,6 @@ RUN = ("contender", "rung", "feed", "batch_size", "seed", "repeat", "block",
 EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
          "train_loss", "train_accuracy", "val_loss", "val_accuracy",
          "test_accuracy")
-TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 PAGES = ("summary.tex", "answer.json", "report.html", "report.pdf")
 PICTURES = "figures/*.[ps][nv]g"
 STAMP = "figures/.drawn"  # what they were drawn from
@@ -157,7 +156,7 @@ def _stamp(out):
     """What the figures are made from: tables, certificate, code, library;
     and which figures are there."""
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
-    for path in (*map(out.joinpath, (*TABLES, "certificate.json")),
+    for path in (*map(out.joinpath, DATA),
                  *sorted(Path(__file__).with_name("figures").glob("*.*"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(

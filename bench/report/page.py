@@ -22,8 +22,8 @@ from bench.report.table import Table
 
 OPEN = ("Speed", "Ratios", "Accuracy", "Floor")  # tables shown at once
 MOST = 400_000  # bytes of an SVG above which the PNG is smaller to read
-DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
-        "certificate.json")
+TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
+DATA = (*TABLES, "certificate.json")
 
 
 def page(out, found, sections):
