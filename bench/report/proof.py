@@ -15,8 +15,7 @@ COMPARED = TEXTS["heads"]["parity"]
 def audit(found):
     """Section: a verdict per rule, broken rules first."""
     return [Table(["rule", "verdict", "found"], sorted(
-        ([v.rule, v.level, v.words] for v in found.verdicts),
-        key=lambda row: ORDER.index(row[1])))]
+        found.verdicts, key=lambda verdict: ORDER.index(verdict.level)))]
 
 
 def steadiness(done):

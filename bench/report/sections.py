@@ -46,22 +46,17 @@ def sections(found):
 
 
 def head(found):
-    """What stands above all sections: where, what ran, may it be believed."""
+    """What stands above all sections: where, what ran, when and how long, may
+    it be believed."""
     judged = ("NOT FAIR: " + "; ".join(v.rule for v in found.unfair)
               + ". No ratios, no joint figures: see Audit." if found.unfair
               else f"Audit: {audit.line(found.verdicts)}.")
-    return {"where": where(found.done),
-            "runs": ". ".join(filter(None, (
-                f"{len(found.done)} of {len(found.records)} runs finished"
-                + _when(found.done), versions(found.done)))) + ".",
+    runs = f"{len(found.done)} of {len(found.records)} runs finished"
+    if found.done:
+        begin, seconds = lasted(found.done)
+        day = time.strftime("%Y-%m-%d", time.gmtime(begin))
+        runs += (f", from {day} on, in {plural(math.ceil(seconds / 60), 'minute')}"
+                 f". {versions(found.done)}")
+    return {"where": where(found.done), "runs": f"{runs}.",
             "verdicts": f"{capital(found.proof[1])}. {judged}"
                         f" {proof.steadiness(found.done)[1]}"}
-
-
-def _when(done):
-    """Day and duration of the finished runs."""
-    if not done:
-        return ""
-    begin, seconds = lasted(done)
-    return (f", from {time.strftime('%Y-%m-%d', time.gmtime(begin))} on, in "
-            f"{plural(math.ceil(seconds / 60), 'minute')}")
