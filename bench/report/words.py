@@ -55,9 +55,8 @@ def where(done):
 def _place(r):
     """Data, device, precision and training of a run."""
     c, place = r["config"], r["environment"]
-    device = place["device_name"]
-    if place["device_kind"] == "cpu":
-        device = f"{place['cpu_model']}, {place['cores']} cores"
+    device = ("{cpu_model}, {cores} cores" if place["device_kind"] == "cpu"
+              else "{device_name}").format(**place)
     return (data.DATASETS[r["dataset"]["name"]].label, device, c["precision"],
             f"{c['optimizer']} lr {c['lr']:g}"
             + " cosine" * (c.get("schedule") == "cosine"))

@@ -151,7 +151,7 @@ def energy(found):
     figure, (axis,), variants = _each(found, found.sizes)
     for height, variant, _, paint in variants:
         for part, fill in (("gross", paint), ("net", "white")):
-            _at(axis, height, joules.get(variant, {}).get(part), "o",
+            _at(axis, height, joules.get(variant, {}).get(part, ()), "o",
                 color=paint, ms=4, mfc=fill)
     axis.set(xlabel="joules an epoch", xlim=(0, 1.1 * axis.get_xlim()[1]))
     return figure
@@ -189,7 +189,7 @@ def _bars(axis, framework, size, bars):
         reach = [max(end, upper - value) for value in span or ()]
         axis.barh(height, upper - lower, left=lower, height=0.6, color=(
             QUIET if height == len(bars) - 1 else COLOURS[framework]))
-        _at(axis, height, reach, color="black", lw=0.8)
+        _at(axis, height, reach or None, color="black", lw=0.8)
         note(axis, three(middle), (max(lower, upper, *reach), height))
         upper -= middle
     axis.set_xlim(left=end)
