@@ -29,9 +29,8 @@ DATA = (*TABLES, "certificate.json")
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
     top = head(found)
-    tables = {**sections, "Glossary": [Table(["word", "what it means"], [
-        (word, " ".join(text.split()))
-        for word, text in words.TEXTS["glossary"].items()])]}
+    tables = {**sections, "Glossary": [Table(
+        ["word", "what it means"], [*words.TEXTS["glossary"].items()])]}
     answer, why = tables.pop("Answer"), reasons(found)
     title = escape(f"{words.called(found.done)} on {top['where'].split(',')[0]}"
                    if found.done else "No run finished")
