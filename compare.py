@@ -95,7 +95,7 @@ def arguments(argv=None):
             warn(PROG, f"--{name.replace('_', '-')}: each value is run once")
         setattr(args, name, once)
     if args.only != "certify":  # a certificate says what could not run
-        args.variants = list(with_a_gpu(args))
+        args.variants = with_a_gpu(args)
         args.control = plan.add_control(args.variants, args.scripts,
                                         args.chosen.own)
     args.cpus = plan.choose_cores(args.threads)
@@ -105,9 +105,8 @@ def arguments(argv=None):
 def with_a_gpu(args):
     """The variants, without those that need an NVIDIA GPU where there is none
     or another device was asked for; Fault 4 if none is left."""
-    if environment.accelerators() and args.device != "cpu":
-        return args.variants
-    without = [v for v in args.variants if RUNGS[v.rung].gpu]
+    here = environment.accelerators() and args.device != "cpu"
+    without = [v for v in args.variants if RUNGS[v.rung].gpu and not here]
     if without == args.variants:
         raise Fault(ENVIRONMENT, f"{without[0]} needs an NVIDIA GPU. Choose "
                                  "other --variants")

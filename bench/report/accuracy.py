@@ -3,7 +3,7 @@
 from bench.analyse import costs, ratios, stats
 from bench.analyse.groups import scores_by_seed
 from bench.report.table import PERCENT, SHARE, Table, by_variant
-from bench.report.words import name, percentage_points, verdict
+from bench.report.words import name, verdict
 
 TARGETS = (0.97, 0.98)
 
@@ -27,7 +27,8 @@ def accuracies(found):
     return [by_variant(["seeds", "test accuracy"], scores,
                        {"test accuracy": SHARE}),
             Table(["batch", "first - second", "difference", "seeds",
-                   "verdict"], gaps, {"difference": percentage_points})]
+                   "verdict"], gaps, {  # in percentage points
+                       "difference": lambda gap: f"{100 * gap:+.2f}"})]
 
 
 def time_to_accuracy(found):

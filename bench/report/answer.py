@@ -31,15 +31,13 @@ def trouble(found):
         yield ("That the variants compute the same is not proved ("
                + found.proof[1].removeprefix("parity NOT PROVED: ") + "), so "
                "a difference in speed may be one in what is computed.")
-    lost = {}
-    for r in found.records:
-        if r["status"] != "ok":
-            lost.setdefault(r["status"], []).append(
-                f"{r['contender']} {r['config']['rung']}")
-    if lost:
-        states = [f"{plural(len(variants), 'run')} of "
-                  f"{listed(sorted({*variants}))} ended as {state}"
-                  for state, variants in sorted(lost.items())]
+    states = []
+    for state in sorted({r["status"] for r in found.records} - {"ok"}):
+        lost = [f"{r['contender']} {r['config']['rung']}"
+                for r in found.records if r["status"] == state]
+        states.append(f"{plural(len(lost), 'run')} of "
+                      f"{listed(sorted({*lost}))} ended as {state}")
+    if states:
         yield (f"{listed(states)}; {len(found.done)} of "
                f"{len(found.records)} finished.")
 
@@ -55,8 +53,11 @@ def speed(found):
             kinds.setdefault(said, []).append(two)
     if not kinds:
         return alone(found)
-    parts = [f"at batch {_sizes(compared)} {said}{_times(compared)}"
-             for said, compared in kinds.items()]
+    parts = []
+    for said, compared in kinds.items():
+        sizes = [two.first[3] for two in compared]
+        parts.append(f"at batch size{'s' * (len(sizes) > 1)} {listed(sizes)} "
+                     + said + f" ({_times(compared)})" * bool(compared[0].order))
     counts = {two.count for compared in kinds.values() for two in compared
               if two.span}
     over = (", with 95 % intervals over " + f"{min(counts)} to " * (
@@ -69,37 +70,23 @@ def speed(found):
 def together(found):
     """One ratio for the whole comparison, where there are several sizes."""
     two = ratios.pooled(found)
-    if not two:
-        return ""
-    value, span, fast, slow = two.value, two.span, two.first, two.second
-    if value > 1:
-        value, fast, slow = 1 / value, slow, fast
-        span = span and (1 / span[1], 1 / span[0])
-    doubt = "" if two.order else " (no difference is shown)"
-    return (f"Over the {len(found.sizes)} batch sizes {name(fast)} takes "
-            f"{with_span(value, span)} of the time of {name(slow)}{doubt}. ")
-
-
-def _sizes(compared):
-    sizes = [str(two.first[3]) for two in compared]
-    return f"size{'s' * (len(sizes) > 1)} {listed(sizes)}"
+    return (f"Over the {len(found.sizes)} batch sizes {_times([two])}"
+            + " (no difference is shown)" * (not two.order) + ". "
+            ) if two else ""
 
 
 def _times(compared):
-    """' (jax step takes 0.7 (0.6 to 0.8) of the time of torch step)', always
-    the faster over the slower; nothing where none is."""
+    """'jax step takes 0.7 (0.6 to 0.8) of the time of torch step', always
+    the faster over the slower."""
     texts = {}
-    for two in compared:
-        if not two.order:
-            return ""
-        value, span = two.value, two.span
-        if two.verdict == ratios.SECOND:
-            value, span = 1 / value, (1 / span[1], 1 / span[0])
-        texts.setdefault(tuple(map(name, two.order)), []).append(
+    for fast, slow, value, span, *_ in compared:
+        if value > 1:
+            fast, slow, value = slow, fast, 1 / value
+            span = span and (1 / span[1], 1 / span[0])
+        texts.setdefault((name(fast), name(slow)), []).append(
             with_span(value, span))
-    return " (" + "; ".join(
-        f"{fast} takes {listed(some)} of the time of {slow}"
-        for (fast, slow), some in texts.items()) + ")"
+    return "; ".join(f"{fast} takes {listed(some)} of the time of {slow}"
+                     for (fast, slow), some in texts.items())
 
 
 def alone(found):

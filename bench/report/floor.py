@@ -5,7 +5,7 @@ import numpy as np
 from bench.analyse import stats
 from bench.analyse.floor import fits, of_size, orders, shares
 from bench.analyse.groups import together
-from bench.analyse.waterfall import LEVELS, ends
+from bench.analyse.waterfall import ends
 from bench.report.table import PERCENT, Table, by_variant
 from bench.report.words import TEXTS, name, three, with_span
 from bench.run.plan import AGAIN
@@ -15,8 +15,7 @@ def bar_words(bar):
     """(upper level, lower level) of a waterfall in words."""
     upper, lower = bar
     if lower in ("own", "bare") and upper != "own":  # below the rungs
-        return ("all but batch and products"
-                if upper in (levels[0] for levels in LEVELS.values())
+        return ("all but batch and products" if upper[1] == "eager"
                 else "softmax, update, loop")
     levels = [level if isinstance(level, str) else " ".join(level)
               for level in (upper, lower or "nothing")]
@@ -80,9 +79,8 @@ def where_time_goes(found):
             [f"{framework}, batch {size}", "µs a step", "share of eager"],
             [(bar_words(bar), micro(values), np.mean(values) / whole)
              for bar, values in bars], {"share of eager": PERCENT}),
-            _again(*(ends(found.groups, floors, framework, size, again)
-                     for floors, again in ((found.floors, ""),
-                                           (found.again, AGAIN))))]
+            _again(ends(found.groups, found.floors, framework, size),
+                   ends(found.groups, found.again, framework, size, AGAIN))]
     return blocks
 
 

@@ -12,7 +12,6 @@ report.html      all of it on one page, with the figures inside
 import hashlib
 import itertools
 import json
-import os
 from pathlib import Path
 
 from bench.analyse import ratios
@@ -21,7 +20,7 @@ from bench.kit.cli import STORAGE, Fault, clean, warn
 from bench.kit.files import make_folder, write_atomic
 from bench.report import paper, words
 from bench.report.figures.registry import FIGURES, draw
-from bench.report.page import page
+from bench.report.page import DATA, TABLES, page
 from bench.report.render import as_csv, as_latex, as_markdown, as_terminal
 from bench.report.sections import head, sections
 from bench.report.table import Table
@@ -33,20 +32,19 @@ RUN = ("contender", "rung", "feed", "batch_size", "seed", "repeat", "block",
 EPOCH = ("epoch", "epoch_s", "compile_s", "first_epoch_s", "start_s", "end_s",
          "train_loss", "train_accuracy", "val_loss", "val_accuracy",
          "test_accuracy")
-TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 PAGES = ("summary.tex", "answer.json", "report.html", "report.pdf")
-STAMP = ".drawn"  # in figures/: what they were drawn from
+PICTURES = "figures/*.[ps][nv]g"
+STAMP = "figures/.drawn"  # what they were drawn from
 
 
 def check_targets(out):
     """Fault 5 before the grid when a table or the figures cannot be written
     because a folder or a file is in their place."""
-    for path in (*(Path(out, name) for name in (*TABLES, *PAGES)),
-                 *Path(out, "figures").glob("*.[ps][nv]g")):
+    for path in (*map(out.joinpath, (*TABLES, *PAGES)), *out.glob(PICTURES)):
         if path.is_dir():
             raise Fault(STORAGE, f"cannot write: {str(path)!r}: is a folder. "
                                  "Remove it or choose another --out")
-    make_folder(Path(out, "figures"))
+    make_folder(out / "figures")
 
 
 # -------------------------------------------------------------- rows of CSV
@@ -110,7 +108,6 @@ def printed(found, titles):
 def write(out, found, pdf=False):
     """Make every table and figure -> were the figures made? pdf: report.pdf,
     too."""
-    out = Path(out)
     parts, top = sections(found), head(found)
     for name, text in {
             "results.csv": as_csv(
@@ -128,12 +125,11 @@ def write(out, found, pdf=False):
             "answer.json": json.dumps({
                 **top, "answer": parts["Answer"],
                 "fastest": sorted(ratios.fastest(found)),
-                "environment": words.environment(found.records)}, indent=1
+                "environment": words.environment(found.done)}, indent=1
                 ) + "\n"}.items():
         write_atomic(out / name, text)
     # Drawing takes seconds; else these are of the same tables.
-    drawn = _read(out / "figures" / STAMP) == _stamp(out) or draw_all(
-        out, found)
+    drawn = _read(out / STAMP) == _stamp(out) or draw_all(out, found)
     write_atomic(out / "report.html", page(out, found, parts))
     if pdf:
         paper.write(out, found)
@@ -142,19 +138,17 @@ def write(out, found, pdf=False):
 
 def draw_all(out, found):
     """All figures; False where there is nothing to draw with."""
-    os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
-    folder = Path(out, "figures")
     try:
-        drawn = draw(folder, found)
+        drawn = draw(out / "figures", found)
     except ImportError as error:
         warn("compare.py", f"no figures: {error}")
         return False
     if found.records:  # else it is the certificate alone
         # Those of an earlier comparison must not stay beside this one.
-        for path in folder.glob("*.[ps][nv]g"):
+        for path in out.glob(PICTURES):
             if path.stem not in drawn and path.stem in FIGURES:
                 path.unlink()
-        write_atomic(folder / STAMP, _stamp(Path(out)))
+        write_atomic(out / STAMP, _stamp(out))
     return True
 
 
@@ -162,11 +156,11 @@ def _stamp(out):
     """What the figures are made from: tables, certificate, code, library;
     and which figures are there."""
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
-    for path in (*(out / name for name in TABLES), out / "certificate.json",
+    for path in (*map(out.joinpath, DATA),
                  *sorted(Path(__file__).with_name("figures").glob("*.*"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(
-        path.name for path in (out / "figures").glob("*.[ps][nv]g"))]) + "\n"
+        path.name for path in out.glob(PICTURES))]) + "\n"
 
 
 def _read(path):

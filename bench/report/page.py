@@ -22,22 +22,21 @@ from bench.report.table import Table
 
 OPEN = ("Speed", "Ratios", "Accuracy", "Floor")  # tables shown at once
 MOST = 400_000  # bytes of an SVG above which the PNG is smaller to read
-DATA = ("results.csv", "iterations.csv", "summary.csv", "summary.md",
-        "certificate.json")
+TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
+DATA = (*TABLES, "certificate.json")
 
 
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
-    place = words.where(found.records)
-    tables = {**sections, "Glossary": [Table(["word", "what it means"], [
-        (word, " ".join(text.split()))
-        for word, text in words.TEXTS["glossary"].items()])]}
+    top = head(found)
+    tables = {**sections, "Glossary": [Table(
+        ["word", "what it means"], [*words.TEXTS["glossary"].items()])]}
     answer, why = tables.pop("Answer"), reasons(found)
-    title = escape(f"{words.called(found.records)} on {place.split(',')[0]}"
+    title = escape(f"{words.called(found.done)} on {top['where'].split(',')[0]}"
                    if found.done else "No run finished")
     return document(
-        "report", title=title, place=escape(place), answer=as_html(answer),
-        runs=escape(head(found)["runs"]),
+        "report", title=title, place=escape(top["where"]),
+        runs=escape(top["runs"]), answer=as_html(answer),
         seals=seal("Same computation", found.proof[0], found.proof[1])
         + seal("Same conditions", not found.unfair,
                audit.line(found.verdicts) + ".")
@@ -57,7 +56,7 @@ def page(out, found, sections):
             (key.replace("_", " "), ", ".join(
                 value if isinstance(value, str) else json.dumps(value)
                 for value in values))
-            for key, values in words.environment(found.records).items()])]),
+            for key, values in words.environment(found.done).items()])]),
         data="".join(f'<li><a href="{name}">{name}</a></li>' for name in DATA
                      if Path(out, name).exists()))
 

@@ -25,21 +25,20 @@ MOST_ROWS = 26  # of the table, so that it ends on its page
 def content(found, figures):
     """What the template needs, as plain data."""
     r, rows = found.done[0], [row for row in found.rows if row["ok"]]
-    place = words.where(found.records)
+    top = head(found)
     configs = [one["config"] for one in found.done]
-    epochs = sorted({c["epochs"] for c in configs})
     return {
-        "title": f"One MLP in {words.called(found.records)}",
-        "where": place.split(", ")[0], "answer": answer(found),
+        "title": f"One MLP in {words.called(found.done)}",
+        "where": top["where"].split(", ")[0], "answer": answer(found),
         "shape": " - ".join(map(str, network.of(r["config"]).sizes)),
         "parameters": f"{r['parameters']:,}",
         "trained": words.listed(sorted({"{} with learning rate {:g}".format(
             c["optimizer"], c["lr"]) for c in configs})),
-        "epochs": " or ".join(map(str, epochs)),
-        "batches": words.listed(list(map(str, found.sizes))),
+        "epochs": " or ".join(map(str, sorted({c["epochs"] for c in configs}))),
+        "batches": words.listed(found.sizes),
         "images": "{train:,} training, {val:,} validation and {test:,} test "
                   "images".format(**r["dataset"]["sizes"]),
-        "platform": f"{place}. {head(found)['runs'][:-1]}",
+        "platform": f"{top['where']}. {top['runs'][:-1]}",
         "proof": words.capital(found.proof[1]), "why": reasons(found),
         "table": list(speed_table(rows[:MOST_ROWS]).texts()),
         "left": len(rows) - MOST_ROWS, "figures": figures}

@@ -15,8 +15,7 @@ COMPARED = TEXTS["heads"]["parity"]
 def audit(found):
     """Section: a verdict per rule, broken rules first."""
     return [Table(["rule", "verdict", "found"], sorted(
-        ([v.rule, v.level, v.words] for v in found.verdicts),
-        key=lambda row: ORDER.index(row[1])))]
+        found.verdicts, key=lambda verdict: ORDER.index(verdict.level)))]
 
 
 def steadiness(done):
@@ -68,9 +67,8 @@ def not_ok(found):
     """Section: the runs that are not ok, and why."""
     rows = []
     for r in [r for r in found.records if r["status"] != "ok"]:
-        code, how = r["exit"]["code"], r["exit"]["signal"] or ""
-        if not how and code is not None:
-            how = f"exit {code}"
+        code = r["exit"]["code"]
+        how = r["exit"]["signal"] or ("" if code is None else f"exit {code}")
         rows.append((
             "{contender} {rung} {feed}, batch {batch_size}, seed {seed}, "
             "repeat {repeat}".format(**{**r, **r["config"]}), r["status"],

@@ -15,12 +15,7 @@ from bench.report import accuracy, costs, floor, proof, speed
 from bench.report.answer import answer
 from bench.report.words import TEXTS, capital, plural, versions, where
 
-
-def if_fair(section):
-    """Of an unfair comparison no ratio and no cost is shown."""
-    return lambda found: None if found.unfair else section(found)
-
-
+# Not shown of an unfair comparison: no ratio, no cost.
 COMPARED = {
     "Ratios": speed.ratio_section, "Accuracy": accuracy.accuracies,
     "First epoch": speed.first_epochs, "Break-even": speed.break_even,
@@ -32,8 +27,7 @@ COMPARED = {
     "Operations": costs.operations, "Measurements": costs.measurements}
 SECTIONS = {
     "Answer": answer, "Speed": speed.speed,
-    **{title: if_fair(section) for title, section in COMPARED.items()},
-    "Audit": proof.audit, "Parity": proof.parity,
+    **COMPARED, "Audit": proof.audit, "Parity": proof.parity,
     "Not measured": proof.not_measured, "Runs that are not ok": proof.not_ok}
 
 
@@ -42,7 +36,8 @@ def sections(found):
     of texts.toml above their tables."""
     made = {}
     for title, section in SECTIONS.items():
-        if blocks := section(found):
+        shown = not found.unfair or title not in COMPARED
+        if blocks := shown and section(found):
             above = [" ".join(text.split()) for text in TEXTS["sections"].get(
                 title, "").split("\n\n")][:len(blocks)]
             made[title] = [part for pair in zip_longest(above, blocks)
@@ -51,22 +46,17 @@ def sections(found):
 
 
 def head(found):
-    """What stands above all sections: where, what ran, may it be believed."""
+    """What stands above all sections: where, what ran, when and how long, may
+    it be believed."""
     judged = ("NOT FAIR: " + "; ".join(v.rule for v in found.unfair)
               + ". No ratios, no joint figures: see Audit." if found.unfair
               else f"Audit: {audit.line(found.verdicts)}.")
-    return {"where": where(found.records),
-            "runs": ". ".join(filter(None, (
-                f"{len(found.done)} of {len(found.records)} runs finished"
-                + _when(found.done), versions(found.records)))) + ".",
+    runs = f"{len(found.done)} of {len(found.records)} runs finished"
+    if found.done:
+        begin, seconds = lasted(found.done)
+        day = time.strftime("%Y-%m-%d", time.gmtime(begin))
+        runs += (f", from {day} on, in {plural(math.ceil(seconds / 60), 'minute')}"
+                 f". {versions(found.done)}")
+    return {"where": where(found.done), "runs": f"{runs}.",
             "verdicts": f"{capital(found.proof[1])}. {judged}"
                         f" {proof.steadiness(found.done)[1]}"}
-
-
-def _when(done):
-    """Day and duration of the finished runs."""
-    if not done:
-        return ""
-    begin, seconds = lasted(done)
-    return (f", from {time.strftime('%Y-%m-%d', time.gmtime(begin))} on, in "
-            f"{plural(math.ceil(seconds / 60), 'minute')}")

@@ -43,11 +43,9 @@ class Table(NamedTuple):
 
 def text(value, form):
     """A value as people read it."""
-    if isinstance(value, tuple):
-        return with_span(*value, form=form)
-    if value is None:
-        return "-"
-    return str(value) if isinstance(value, (str, int)) else form(value)
+    if isinstance(value, (str, int)):
+        return str(value)
+    return with_span(*value if isinstance(value, tuple) else [value], form=form)
 
 
 def by_variant(heads, numbers, forms=None):

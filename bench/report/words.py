@@ -38,53 +38,46 @@ def verdict(two, kind, label=name):
         label(two.order[0]) if two.order else "")
 
 
-def called(records):
+# `done`, below, are finished records.
+
+def called(done):
     """What a title calls those that ran: by framework, not by name."""
-    return listed([FRAMEWORKS.get(f, f) for f in sorted(
-        {r["framework"] for r in records if r["status"] == "ok"})])
+    return listed([FRAMEWORKS.get(f, f)
+                   for f in sorted({r["framework"] for r in done})])
 
 
-def where(records):
-    """'MNIST, a processor, 2 cores, fp32, adam lr 0.001' of the finished
-    runs, for captions."""
-    done = [r for r in records if r["status"] == "ok"]
-    if not done:
-        return "no finished run"
-    return ", ".join(" and ".join(dict.fromkeys(part))
-                     for part in zip(*map(_place, done)))
+def where(done):
+    """'MNIST, a processor, 2 cores, fp32, adam lr 0.001', for captions."""
+    return ", ".join(" and ".join(dict.fromkeys(part)) for part in zip(
+        *map(_place, done))) or "no finished run"
 
 
 def _place(r):
     """Data, device, precision and training of a run."""
     c, place = r["config"], r["environment"]
-    device = place["device_name"]
-    if place["device_kind"] == "cpu":
-        device = f"{place['cpu_model']}, {place['cores']} cores"
+    device = ("{cpu_model}, {cores} cores" if place["device_kind"] == "cpu"
+              else "{device_name}").format(**place)
     return (data.DATASETS[r["dataset"]["name"]].label, device, c["precision"],
             f"{c['optimizer']} lr {c['lr']:g}"
             + " cosine" * (c.get("schedule") == "cosine"))
 
 
-def versions(records):
-    """'jax 0.10.2, torch 2.13.0, …' of the finished runs."""
-    seen = {f"{key} {value}" for r in records if r["status"] == "ok"
-            for key, value in r["environment"].items()
-            if key in ("jax", "torch", "numpy", "python", "cuda", "commit")
-            and value}
-    return ", ".join(sorted(seen))
+def versions(done):
+    """'commit 0123abcdef, jax 0.10.2, …'"""
+    seen = environment(done)
+    return ", ".join(sorted(f"{key} {value}" for key in (
+        "jax", "torch", "numpy", "python", "cuda", "commit")
+        for value in seen.get(key, ())))
 
 
-def environment(records):
-    """{what the finished runs say of where they ran: [values]}, without what
-    is empty."""
+def environment(done):
+    """{what they say of where they ran: [values]}, without what is empty."""
     seen = {}
-    for r in records:
-        if r["status"] == "ok":
-            for key, value in {**r["environment"],
-                               "affinity": r.get("affinity"),
-                               "dataset": r["dataset"].get("sha256")}.items():
-                if value not in [None, "", {}, *seen.get(key, ())]:
-                    seen.setdefault(key, []).append(value)
+    for r in done:
+        for key, value in {**r["environment"], "affinity": r.get("affinity"),
+                           "dataset": r["dataset"].get("sha256")}.items():
+            if value not in [None, "", {}, *seen.get(key, ())]:
+                seen.setdefault(key, []).append(value)
     return dict(sorted(seen.items()))
 
 
@@ -94,14 +87,9 @@ def capital(text):
 
 def listed(parts):
     """'a', 'a and b', 'a, b and c'"""
-    *head, last = parts
+    *head, last = map(str, parts)
     return f"{', '.join(head)} and {last}" if head else last
 
 
 def plural(count, word):
     return f"{count} {word}{'s' * (count != 1)}"
-
-
-def percentage_points(value):
-    """A difference of two fractions in percentage points, with its sign."""
-    return f"{100 * value:+.2f}"

@@ -78,12 +78,12 @@ def label_rows(axis, labels):
     axis.set_ylim(len(labels) - 0.4, -0.7)
 
 
-def rows(labels, shares=(1,), wide=8):
-    """A row for each label, and columns that share the width -> figure, axes
-    from the left"""
+def rows(labels, shares=(1,)):
+    """A row for each label, and columns of these shares of the width, which
+    grows with them -> figure, axes from the left"""
     figure, axes = plt.subplots(
         1, len(shares), squeeze=False, sharey=True, width_ratios=shares,
-        figsize=(wide, 0.3 * len(labels) + 1.6))
+        figsize=(7 + sum(shares), 0.3 * len(labels) + 1.6))
     label_rows(axes[0, 0], labels)
     return figure, axes[0]
 

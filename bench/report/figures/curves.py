@@ -51,8 +51,6 @@ def learning(found):
 def epochs(found):
     """What the first epoch costs, and whether the others are steady: where
     they are not, a cross at the slowest."""
-    loose = set(map(id, unsteady(found.done)))
-
     def draw(axes, done, look):
         for r in done:
             seconds = [r["timing"]["first_epoch_s"],
@@ -60,7 +58,7 @@ def epochs(found):
             axes[0].plot(range(1, len(seconds) + 1), seconds, lw=0.8,
                          alpha=0.8, marker="o", markevery=[0], mfc="white",
                          ms=4, **look)
-            if id(r) in loose:
+            if unsteady([r]):
                 slowest = int(np.argmax(seconds[1:])) + 1
                 axes[0].plot(slowest + 1, seconds[slowest], marker="x", ms=4,
                              ls="", color=look["color"])

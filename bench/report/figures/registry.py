@@ -5,6 +5,7 @@ matplotlib is imported only when something is drawn, because compare.py works
 without it.
 """
 
+import os
 import pkgutil
 import tomllib
 from pathlib import Path
@@ -39,8 +40,9 @@ FIGURES = {stem: Figure(**entry) for stem, entry in tomllib.loads(
 
 def draw(folder, found):
     """Every figure that there is something for -> their names."""
+    os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
     from bench.report.figures import axes, style
-    place, _, rest = where(found.records).partition(", ")
+    place, _, rest = where(found.done).partition(", ")
     rest += f"; {len(found.done)} of {len(found.records)} runs"
     shown, sizes = len(axes.chosen(found.sizes)), len(found.sizes)
     some = f"; {shown} of {sizes} batch sizes" * (shown < sizes)

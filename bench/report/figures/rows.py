@@ -11,28 +11,31 @@ from bench.analyse.groups import cold, key, steady
 from bench.analyse.ratios import every
 from bench.report.figures import axes, style
 from bench.report.figures.style import COLOURS, QUIET, legend, note
-from bench.report.floor import bar_words
+from bench.report.floor import bar_words, micro
 from bench.report.words import name, three
 
 PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
          "train": "#56B4E9", "evaluate": "#009E73", "rest": "#dddddd"}
 
 
-def _each(found, sizes, shares=(1,), wide=8):
+def _each(found, sizes, shares=(1,)):
     """A row for each variant that finished at some batch size -> figure, axes
     from the left, [(height, key, its finished runs, its colour), …]"""
     look = style.looks(found.groups)
     keys = [key for key in found.groups if key[3] in sizes]
     figure, columns = axes.rows(
-        [f"{name(key)}, batch {key[3]}" for key in keys], shares, wide)
+        [f"{name(key)}, batch {key[3]}" for key in keys], shares)
     return figure, columns, [
         (height, key, found.groups[key], look[key]["color"])
         for height, key in enumerate(keys)]
 
 
-def _span(axis, span, height, **look):
-    if span:
-        axis.plot(span, [height] * 2, solid_capstyle="butt", **look)
+def _at(axis, height, values, *mark, **look):
+    """A line through values at one height or, given one, a mark on each;
+    None: there is no interval."""
+    if values is not None:
+        axis.plot(values, [height] * len(values), *mark,
+                  solid_capstyle="butt", **look)
 
 
 def _value(axis, value, height, by=8, **look):
@@ -64,9 +67,9 @@ def seconds(found):
 def _both_epochs(axis, row, height, color):
     first, (middle, span) = row["first_epoch_s"], steady(row)
     if middle is not None:
-        _span(axis, (middle, first), height, color=color, lw=0.8, alpha=0.5,
-              zorder=1)
-    _span(axis, span, height, color=color, lw=3, alpha=0.35)
+        _at(axis, height, (middle, first), color=color, lw=0.8, alpha=0.5,
+            zorder=1)
+    _at(axis, height, span, color=color, lw=3, alpha=0.35)
     for value, fill, by, ink in ((middle, color, 9, "black"),
                                  (first, "white", -9, "#555555")):
         if value is not None:
@@ -90,7 +93,7 @@ def ratios(found):
         legend(figure)
     for height, two in enumerate(both):
         paint = COLOURS[two.order[0][0]] if two.order else QUIET
-        _span(axis, two.span, height, color=paint, lw=2)
+        _at(axis, height, two.span, color=paint, lw=2)
         axis.plot(two.value, height, "o", color=paint, ms=5)
         _value(axis, two.value, height, fontsize=7.5)
     axes.log(axis, "x")
@@ -120,19 +123,19 @@ def parts(found):
 def final(found):
     """Test accuracy of every run with the interval that the test set's size
     allows, and the memory of the process."""
-    figure, (left, right), variants = _each(found, found.sizes, (1.4, 1), 9.4)
+    figure, (left, right), variants = _each(found, found.sizes, (1.4, 1))
     for height, _, done, paint in variants:
         scores = [r["final"]["test_accuracy"] for r in done]
-        _span(left, stats.wilson(np.mean(scores), done[0]["dataset"]["sizes"][
-            "test"]), height, color=paint, lw=5, alpha=0.25)
-        left.plot(scores, [height] * len(scores), "o", color=paint, ms=3,
-                  alpha=0.6)
-        left.plot(np.mean(scores), height, "|", color=paint, ms=11, mew=2)
+        mean, trials = np.mean(scores), done[0]["dataset"]["sizes"]["test"]
+        _at(left, height, stats.wilson(mean, trials), color=paint, lw=5,
+            alpha=0.25)
+        _at(left, height, scores, "o", color=paint, ms=3, alpha=0.6)
+        _at(left, height, [mean], "|", color=paint, ms=11, mew=2)
         for place, mark in (("host", "o"), ("device", "D")):
             peaks = [r["memory"][f"{place}_peak_bytes"] for r in done]
             if None not in peaks:
-                right.plot(np.array(peaks) / 2**20, [height] * len(peaks),
-                           mark, color=paint, ms=4, alpha=0.7)
+                _at(right, height, np.array(peaks) / 2**20, mark, color=paint,
+                    ms=4, alpha=0.7)
     left.set_xlabel("test accuracy: runs, mean, 95 % interval of the test set")
     left.xaxis.set_major_formatter(axes.percent)
     right.set(xlabel="peak memory, MiB: process (◇: device)",
@@ -148,9 +151,8 @@ def energy(found):
     figure, (axis,), variants = _each(found, found.sizes)
     for height, variant, _, paint in variants:
         for part, fill in (("gross", paint), ("net", "white")):
-            values = joules.get(variant, {}).get(part, ())
-            axis.plot(values, [height] * len(values), "o", color=paint, ms=4,
-                      mfc=fill)
+            _at(axis, height, joules.get(variant, {}).get(part, ()), "o",
+                color=paint, ms=4, mfc=fill)
     axis.set(xlabel="joules an epoch", xlim=(0, 1.1 * axis.get_xlim()[1]))
     return figure
 
@@ -164,36 +166,33 @@ def waterfall(found):
     figure, grid = style.plt.subplots(
         len(frameworks), len(sizes), squeeze=False,
         figsize=(5.2 * len(sizes) + 1, 2.5 * len(frameworks) + 0.9))
-    places = itertools.product(frameworks, sizes)
-    for axis, (framework, size) in zip(grid.flat, places):
-        bars = found.waterfalls.get((framework, size))
+    for axis, place in zip(grid.flat, itertools.product(frameworks, sizes)):
+        bars = found.waterfalls.get(place)
         axis.set_visible(bool(bars))
         if bars:
-            axes.label_rows(axis, [bar_words(bar) for bar, _ in bars])
-            upper = _bars(axis, bars, COLOURS[framework])
-            (top, _), _ = bars[0]
-            axis.set_title(f"{' '.join(top)}, batch {size}: {three(upper)} µs "
-                           "a step", loc="left", fontsize=9)
+            _bars(axis, *place, bars)
     return figure
 
 
-def _bars(axis, bars, paint):
-    """Level by level on a log axis, where the short bars are seen, too -> µs
-    of all together."""
-    whole = upper = 1e6 * sum(np.mean(values) for _, values in bars)
+def _bars(axis, framework, size, bars):
+    """Level by level on a log axis, where the short bars are seen, too."""
+    axes.label_rows(axis, [bar_words(bar) for bar, _ in bars])
+    upper = 1e6 * sum(np.mean(values) for _, values in bars)
+    (top, _), _ = bars[0]
+    axis.set_title(f"{' '.join(top)}, batch {size}: {three(upper)} µs a step",
+                   loc="left", fontsize=9)
     end = 0.6e6 * np.mean(bars[-1][1])
     for height, (_, values) in enumerate(bars):
-        middle, span = 1e6 * np.mean(values), stats.interval(values)
+        middle, span = micro(values)
         lower = max(end, upper - middle)
         # The interval is of the bar's length, at its lower end.
-        reach = [max(end, upper - 1e6 * value) for value in span or ()]
-        axis.barh(height, upper - lower, left=lower, height=0.6,
-                  color=QUIET if height == len(bars) - 1 else paint)
-        _span(axis, reach, height, color="black", lw=0.8)
+        reach = [max(end, upper - value) for value in span or ()]
+        axis.barh(height, upper - lower, left=lower, height=0.6, color=(
+            QUIET if height == len(bars) - 1 else COLOURS[framework]))
+        _at(axis, height, reach or None, color="black", lw=0.8)
         note(axis, three(middle), (max(lower, upper, *reach), height))
         upper -= middle
     axis.set_xlim(left=end)
     axis.margins(x=0.12)
     axes.log(axis, "x")
     axis.set_xlabel("µs a step, log scale")
-    return whole

@@ -8,15 +8,12 @@ import io
 import itertools
 import textwrap
 
-import matplotlib
+import matplotlib.pyplot as plt
+from matplotlib.patheffects import withStroke
 
-matplotlib.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.patheffects import withStroke  # noqa: E402
-
-from bench.kit.files import write_atomic  # noqa: E402
-from bench.kit.rungs import RUNGS  # noqa: E402
-from bench.report.words import name  # noqa: E402
+from bench.kit.files import write_atomic
+from bench.kit.rungs import RUNGS
+from bench.report.words import name
 
 SHADES = {"jax": ("#0072B2", "#56B4E9", "#00334F"),
           "torch": ("#D55E00", "#E69F00", "#6E3000"),
