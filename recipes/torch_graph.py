@@ -56,10 +56,9 @@ def slot_step(program, state, images, labels, slots):
 
 def leaves(state):
     """(model, params, opt) -> every tensor that a step changes."""
-    _, params, opt = state
-    parts = [params, *(part if isinstance(part, dict) else {"t": part}
-                       for part in opt)]
-    return [leaf for part in parts for leaf in part.values()]
+    _, params, opt = state  # opt: () or (m, v, t)
+    named = params, *opt[:2]
+    return [*(leaf for part in named for leaf in part.values()), *opt[2:]]
 
 
 def make_slots(like, order, lrs):

@@ -13,11 +13,11 @@ from bench.kit import network
 
 
 def floors(done, measured, kind="floor"):
-    """Finished records, measurements -> {(block, batch size): {"products",
+    """Finished records, measurements -> {batch size: {block: {"products",
     "bare", "dispatch", "memory", "floor": seconds an epoch, "library": the
     one whose products took the least over all blocks, "own", "libraries":
     {library: bare, products}, "rounds": the products in every turn,
-    "started": when its block began}}"""
+    "started": when its block began}}}"""
     starts = {m["block"]: _named(m) for m in measured
               if m["kind"] == "dispatch"}
     mine = [m for m in measured if m["kind"] == kind
@@ -38,7 +38,7 @@ def floors(done, measured, kind="floor"):
         parts = {"products": products[library],
                  "dispatch": steps * chain * shape.chain,
                  "memory": steps * size * image / start["bandwidth"]}
-        found[m["block"], size] = {
+        found.setdefault(size, {})[m["block"]] = {
             **parts, "floor": max(parts.values()), "bare": bare[library],
             "library": library, "own": bare, "libraries": products,
             "rounds": np.multiply(steps, m["measurements"][
@@ -54,17 +54,11 @@ def _named(m, prefix="", times=1):
             if name.startswith(prefix)}
 
 
-def of_size(floors, size):
-    """{block: floor} at one batch size."""
-    return {block: row for (block, other), row in floors.items()
-            if other == size}
-
-
 def shares(found):
     """(key, blocks, steady epochs over the products, share of the floor): the
     last two as geometric mean and interval over blocks."""
     for key, members in found.groups.items():
-        rows, times, parts = of_size(found.floors, key[3]), [], []
+        rows, times, parts = found.floors.get(key[3], {}), [], []
         for r in members:
             row, epochs = rows.get(r["block"]), r["timing"]["epoch_s"][1:]
             if row and epochs and row["started"] == r["block_started_unix_s"]:
@@ -78,17 +72,14 @@ def shares(found):
 
 def orders(groups):
     """What drawing the batch order takes, which is inside the clock:
-    [(seconds an epoch, share of a steady epoch, key), …]"""
-    found = []
+    (seconds an epoch, share of a steady epoch, key)"""
     for key, members in groups.items():
         times = [(np.median(t["order_s"]), t["steady_epoch_s"])
                  for t in (r["timing"] for r in members)
                  if t.get("order_s") and t["steady_epoch_s"]]
         if times:
-            found.append((stats.median(order for order, _ in times),
-                          stats.median(order / epoch
-                                       for order, epoch in times), key))
-    return found
+            yield (stats.median(order for order, _ in times),
+                   stats.median(order / epoch for order, epoch in times), key)
 
 
 # ----------------------------------------------------------- cost per step

@@ -89,19 +89,10 @@ def together(*series):
 def log_ratios(groups, first, second):
     """{block: log of the ratio of the steady epochs of two keys}, of the
     blocks in which both took their turns to the end."""
-    runs = [{(r["block"], r["block_started_unix_s"]): r["timing"]["epoch_s"]
-             for r in groups.get(key, ())} for key in (first, second)]
-    return {block: stats.log_ratio(runs[0][block, start][1:],
-                                   runs[1][block, start][1:])
-            for block, start in sorted(runs[0].keys() & runs[1].keys())
-            if len(runs[0][block, start]) > 1}
-
-
-def paired(groups, first, second):
-    """Ratio of the steady times of two keys over the blocks both finished in
-    -> (ratio, interval or None, blocks), or None without any."""
-    logs = [*log_ratios(groups, first, second).values()]
-    return (*stats.across(logs), len(logs)) if logs else None
+    one, two = ({(r["block"], r["block_started_unix_s"]): r["timing"]["epoch_s"][1:]
+                 for r in groups.get(key, ())} for key in (first, second))
+    return {turn[0]: stats.log_ratio(one[turn], two[turn])
+            for turn in sorted(one.keys() & two.keys()) if one[turn]}
 
 
 def unsteady(records):

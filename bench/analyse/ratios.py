@@ -7,15 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import (
-    by_block,
-    cold,
-    key,
-    log_ratios,
-    paired,
-    scores_by_seed,
-    together,
-)
+from bench.analyse.groups import by_block, cold, log_ratios, scores_by_seed, together
 from bench.proof import audit
 from bench.proof.judging import REFERENCE
 
@@ -47,6 +39,15 @@ class Compared(NamedTuple):
                 SECOND: (self.second, self.first)}.get(self.verdict)
 
 
+def compared(first, second, value, span, count, even):
+    """Compared; even: 1 of a ratio, of which less is better, 0 of a
+    difference, of which more is."""
+    verdict = FIRST if (value < 1 if even else value > 0) else SECOND
+    if not stats.decided(span, even):
+        verdict = FEW if span is None else NONE
+    return Compared(first, second, value, span, count, verdict)
+
+
 # ------------------------------------------------------------------- speed
 
 def pairs(groups):
@@ -75,31 +76,25 @@ def same_script(first, second, scripts):
 def ratio(found, first, second):
     """The steady epochs of two keys -> Compared, or None without a block that
     both finished in."""
-    numbers = paired(found.groups, first, second)
-    if not numbers:
+    return judged(found, first, second, [
+        *log_ratios(found.groups, first, second).values()])
+
+
+def judged(found, first, second, logs):
+    """Logarithms of a ratio, one a block -> Compared, or None without any."""
+    if not len(logs):
         return None
-    return judged(found, first, second, *numbers)
-
-
-def judged(found, first, second, value, span, count):
-    """A ratio -> Compared."""
-    same = same_script(first, second, found.scripts)
-    verdict = FIRST if value < 1 else SECOND
-    if span is None:
-        verdict = FEW
-    elif not stats.decided(span):
-        verdict = HELD if same else NONE
-    elif same:
-        verdict = ALARM
-    elif abs(math.log(value)) <= (found.width or 0):
-        verdict = SMALL
-    return Compared(first, second, value, span, count, verdict)
+    two = compared(first, second, *stats.across(logs), len(logs), 1)
+    if same_script(first, second, found.scripts):
+        return two._replace(verdict={NONE: HELD, FEW: FEW}.get(two.verdict, ALARM))
+    if two.order and abs(math.log(two.value)) <= (found.width or 0):
+        return two._replace(verdict=SMALL)
+    return two
 
 
 def every(found):
     """Compared of all pairs with a block that both finished in."""
-    return list(filter(None, (ratio(found, *pair)
-                              for pair in pairs(found.groups))))
+    return [two for pair in pairs(found.groups) if (two := ratio(found, *pair))]
 
 
 def alike_ratio(found, keys):
@@ -119,9 +114,10 @@ def fastest(found):
 def controls(groups, scripts):
     """{batch size: (ratio, interval or None, blocks)} of two runs of one
     script."""
-    return {first[3]: two for first, second in pairs(groups)
+    return {first[3]: (*stats.across([*logs.values()]), len(logs))
+            for first, second in pairs(groups)
             if same_script(first, second, scripts)
-            and (two := paired(groups, first, second))}
+            and (logs := log_ratios(groups, first, second))}
 
 
 def find_width(controls):
@@ -134,27 +130,22 @@ def pooled(found):
     """Each framework's fastest variant over all batch sizes together ->
     Compared, or None where there are no two such. In each block the mean of
     the logarithms over the batch sizes, then the interval over blocks."""
-    best = []
-    for contender in found.pair:
-        means = {}
-        for row in found.rows:
-            if row["contender"] == contender and row["steady_epoch_s"]:
-                means.setdefault(key(row)[:3], []).append(
-                    math.log(row["steady_epoch_s"]))
-        best += sorted((variant for variant in means
-                        if len(means[variant]) == len(found.sizes)),
-                       key=lambda variant: np.mean(means[variant]))[:1]
-    if len(best) != 2 or len(found.sizes) < 2 or not all(
-            alike(found.groups, *((*one, size) for one in best))
-            for size in found.sizes):
+    times, best = {}, {}  # {variant: log seconds at each size}, {name: variant}
+    for (*variant, _), members in found.groups.items():
+        if seconds := stats.median(r["timing"]["steady_epoch_s"]
+                                   for r in members):
+            times.setdefault(tuple(variant), []).append(math.log(seconds))
+    for variant in sorted(times, key=lambda variant: np.mean(times[variant])):
+        if len(times[variant]) == len(found.sizes):
+            best.setdefault(variant[0], variant)
+    two = [best[name] for name in found.pair if name in best]
+    sized = [[(*variant, size) for variant in two] for size in found.sizes]
+    if len(two) != 2 or len(sized) < 2 or not all(
+            alike(found.groups, *keys) for keys in sized):
         return None
-    logs = together(*(log_ratios(found.groups, *((*one, size) for one in best))
-                      for size in found.sizes))
-    if not logs[0]:
-        return None
-    value, span = stats.across(np.mean(logs, axis=0))
-    return judged(found, *((*one, None) for one in best), value, span,
-                  len(logs[0]))
+    logs = together(*(log_ratios(found.groups, *keys) for keys in sized))
+    return judged(found, *((*variant, None) for variant in two),
+                  np.mean(logs, axis=0))
 
 
 # ---------------------------------------------------------------- accuracy
@@ -172,15 +163,10 @@ def accuracy_pairs(groups):
 def gap(groups, first, second):
     """Difference of the test accuracies of two keys, paired by seed ->
     Compared, or None without a seed that both finished."""
-    one, two = together(*(scores_by_seed(groups[one])
-                          for one in (first, second)))
+    one, two = together(*map(scores_by_seed, (groups[first], groups[second])))
     if not one:
         return None
-    value, span = stats.mean(np.subtract(one, two))
-    verdict = FIRST if value > 0 else SECOND
-    if not stats.decided(span, 0):
-        verdict = FEW if span is None else NONE
-    return Compared(first, second, value, span, len(one), verdict)
+    return compared(first, second, *stats.mean(np.subtract(one, two)), len(one), 0)
 
 
 # -------------------------------------------------------------- compilation

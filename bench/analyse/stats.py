@@ -55,8 +55,7 @@ def spread(values):
 def seconds(values):
     """Positive times, one a process -> (median, (low, high) or None). The
     interval is that of the geometric mean: times scatter by factors."""
-    span = interval(np.log(values))
-    return float(np.median(values)), span and tuple(map(math.exp, span))
+    return float(np.median(values)), across(np.log(values))[1]
 
 
 def ratio(first, second):

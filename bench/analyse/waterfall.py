@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.analyse.floor import of_size
 from bench.analyse.groups import by_block, together
 
 # From the top down; a level that was not run is stepped over.
@@ -26,7 +25,7 @@ def waterfall(groups, floors, framework, size):
     levels = [(level, times) for level in LEVELS[framework] if (
         times := by_block(groups.get((*level, "device", size), ()),
                           "steady_epoch_s"))]
-    rows = of_size(floors, size)
+    rows = floors.get(size)
     if not rows or not levels or levels[0][0] != LEVELS[framework][0]:
         return []
     if all(framework in row["own"] and row["library"] != framework
@@ -46,8 +45,7 @@ def waterfall(groups, floors, framework, size):
 
 def waterfalls(groups, floors):
     """{(framework, batch size): waterfall} of all that there are."""
-    return {(framework, size): bars for framework in LEVELS
-            for size in sorted({size for _, size in floors})
+    return {(framework, size): bars for framework in LEVELS for size in sorted(floors)
             if (bars := waterfall(groups, floors, framework, size))}
 
 
@@ -56,6 +54,6 @@ def ends(groups, floors, framework, size, again=""):
     script's second run."""
     contender, rung = LEVELS[framework][0]
     members = groups.get((contender + again, rung, "device", size), ())
-    above, rows = by_block(members, "steady_epoch_s"), of_size(floors, size)
+    above, rows = by_block(members, "steady_epoch_s"), floors.get(size, {})
     return {block: (above[block] - rows[block]["products"])
             / members[0]["steps_per_epoch"] for block in above if block in rows}

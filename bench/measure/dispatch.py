@@ -11,7 +11,7 @@ CHAIN = 1000  # dependent kernels, so that their number decides the time
 
 
 def jax_dispatch(module, _):
-    """{name: (seconds, n)} of a compiled program that does next to nothing,
+    """{name: measurement} of a compiled program that does next to nothing,
     called from Python, and of one more dependent kernel inside a program."""
     jax, state = module.jax, [module.jax.device_put(np.float32(0))]
     add = jax.jit(lambda x: x + 1)
@@ -21,9 +21,8 @@ def jax_dispatch(module, _):
     def again(program):
         state[0] = program(state[0])
     fence = partial(jax.block_until_ready, state)
-    seconds, n = per_call(partial(again, many), fence, 50)
-    return {"jax call": per_call(partial(again, add), fence, 2000),
-            "jax chain": (seconds / CHAIN, n)}
+    return {"jax chain": per_call(partial(again, many), fence, 50, CHAIN),
+            "jax call": per_call(partial(again, add), fence, 2000)}
 
 
 def torch_dispatch(module, args):
@@ -36,12 +35,10 @@ def torch_dispatch(module, args):
     def many():
         for _ in range(CHAIN):
             x.add_(1)
-    seconds, n = per_call(many, fence, 20)
-    found = {"torch operation": (seconds / CHAIN, n),
+    found = {"torch operation": per_call(many, fence, 20, CHAIN),
              "torch call": per_call(partial(add, x), fence, 2000)}
     if args.device == "cuda":
-        seconds, n = per_call(graph(torch, many), fence, 50)
-        found["torch chain"] = seconds / CHAIN, n
+        found["torch chain"] = per_call(graph(torch, many), fence, 50, CHAIN)
     return found
 
 
@@ -57,8 +54,9 @@ def bandwidth(one):
 
     def again():
         last[0] = copy(x)
-    seconds, n = per_call(again, partial(module.fence, last), 20)
-    return 2 * x.nbytes / seconds, n
+    seconds, _, n, _ = per_call(again, partial(module.fence, last), 20)
+    return (2 * x.nbytes / seconds, "bytes/s", n,
+            "a large copy, bytes read and written")
 
 
 def dispatch(subjects):
@@ -66,9 +64,5 @@ def dispatch(subjects):
     found = {}
     for module, args, _ in subjects:
         measure = jax_dispatch if hasattr(module, "jax") else torch_dispatch
-        for name, (seconds, n) in measure(module, args).items():
-            found[name] = seconds, "s", n, "median of chunks"
-    speed, n = bandwidth(subjects[-1])
-    found["bandwidth"] = (speed, "bytes/s", n,
-                          "a large copy, bytes read and written")
-    return found
+        found.update(measure(module, args))
+    return {**found, "bandwidth": bandwidth(subjects[-1])}

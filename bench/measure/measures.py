@@ -75,9 +75,7 @@ class Measurements:
             probe.variant.contender).items()
             if name not in ("schedule", "epochs")}
         if probe.turns:  # as many as the runs of its block have
-            found["epochs"] = self.grid.config(plan.Job(
-                self.variants[0], probe.batch_size, probe.seed,
-                probe.repeat))["epochs"]
+            found["epochs"] = self.grid.config(probe)["epochs"]
         return found
 
     def _scripts(self, probe):
@@ -89,31 +87,27 @@ class Measurements:
     def done(self, probe):
         """Whether it is known already; then it counts."""
         found = files.read_json(self.path(probe))
-        if not valid(found) or not found.items() >= about(probe).items():
-            return False
-        self.found[probe] = found
-        return True
+        if valid(found) and found.items() >= about(probe).items():
+            self.found[probe] = found
+        return probe in self.found
 
     def run(self, probe, number):
         """Measure, as part of block `number` -> None or why it could not."""
         with files.temporary(self.grid.out) as path:
             return self.take(probe, number, path, *self.grid.launch(
-                CHILD, self.flags(probe, path))[:2])
-
-    def flags(self, probe, path):
-        """The command line of its child, which leaves what it finds there."""
-        variant = probe.variant
-        scripts = [variant._replace(contender=name).script(self.grid.scripts)
-                   for name in self._scripts(probe)]
-        return command(MEASURES[probe.kind].function, path, scripts, {
-            **self._settings(probe), "data_dir": self.grid.data_dir,
-            "rung": variant.rung, "feed": variant.feed,
-            "batch_size": probe.batch_size or None, "seed": probe.seed})
+                *self.start(probe, path)[:2])[:2])
 
     def start(self, probe, path):
-        """What launch.Child is made of, for one that takes turns."""
-        grid = self.grid
-        return CHILD, self.flags(probe, path), grid.cpus, grid.timeout, None
+        """What launch.Child is made of; the child leaves there what it
+        finds."""
+        grid, variant = self.grid, probe.variant
+        scripts = [variant._replace(contender=name).script(grid.scripts)
+                   for name in self._scripts(probe)]
+        return CHILD, command(MEASURES[probe.kind].function, path, scripts, {
+            **self._settings(probe), "data_dir": grid.data_dir,
+            "rung": variant.rung, "feed": variant.feed,
+            "batch_size": probe.batch_size or None, "seed": probe.seed,
+        }), grid.cpus, grid.timeout, None
 
     def take(self, probe, number, path, status, ending, started=None):
         """Keep what a child has found as part of block `number` -> None, or

@@ -7,6 +7,7 @@ one.
 """
 
 import re
+from functools import partial
 
 import numpy as np
 
@@ -34,28 +35,24 @@ def count_program(text):
     instructions that it runs per step (of a loop, those of its body), how
     many of them do several operations, and matrix products wherever they
     are."""
-    bodies, current, entry = {}, None, None
+    bodies, current, entry = {}, [], None
     for line in text.splitlines():
-        head = re.match(r"(ENTRY )?%?([\w.-]+) .*\{\s*$", line)
-        if head:
+        if head := re.match(r"(ENTRY )?%?([\w.-]+) .*\{\s*$", line):
             current = bodies.setdefault(head[2], [])
             entry = head[2] if head[1] else entry
-        elif current is not None and " = " in line:
-            # The type of a result may hold spaces and parentheses: what
-            # counts is the first word that is followed by one.
-            found = re.search(r"[\]\}\)] ([a-z][\w-]*)\(", line)
-            if found:
-                current.append((found[1], line))
+        # The type of a result may hold spaces and parentheses: what counts
+        # is the first word that is followed by one.
+        elif found := re.search(r" = .*?[\]\}\)] ([a-z][\w-]*)\(", line):
+            current.append((found[1], line))
 
     def walk(name):
         total = np.zeros(3, int)
         for opcode, line in bodies.get(name, []):
-            inner = dict(re.findall(r"(body|to_apply|calls)=%?([\w.-]+)",
-                                    line))
+            inner = re.search(r"(body|to_apply|calls)=%?([\w.-]+)", line)
             if opcode in ("while", "call"):
-                total += walk(inner.get("body") or inner["to_apply"])
+                total += walk(inner[2])
             elif opcode == "fusion":
-                run, _, products = walk(inner["calls"])
+                run, _, products = walk(inner[2])
                 total += 1, run > 1, products
             else:
                 product = opcode == "dot" or opcode == "custom-call" and (
@@ -65,22 +62,18 @@ def count_program(text):
     return dict(zip(("run", "fused", "products"), walk(entry).tolist()))
 
 
-def jax_counts(module, args, arguments):
-    """Counts of the rung that args.rung asks for."""
-    program, counts = module.build(args, *arguments, {}), {}
-    if args.rung != "eager":
-        counts = count_program(program.as_text())
+def jax_counts(module, args, build, step):
+    """Counts of the rung that args.rung asks for; build() gives its program,
+    step is what a step takes, but for its rate."""
+    counts = {} if args.rung == "eager" else count_program(build().as_text())
     args.rung = "eager"  # the step alone, as it is written
-    function = module.build(args, *arguments, {})
-    state, images, labels, order, lrs = arguments
-    batch = next(module.batches(args, images, labels, order))
-    traced = module.jax.make_jaxpr(function)(state, *batch, lrs[0])
+    traced = module.jax.make_jaxpr(build())(*step, args.dtype(args.lr))
     return {"written": count_primitives(traced.jaxpr), **counts}
 
 
-def torch_counts(module, args, arguments):
-    torch = module.torch
-    program = module.build(args, *arguments, {})
+def torch_counts(module, args, build, step):
+    """The same."""
+    torch, program = module.torch, build()
     if args.rung != "eager":
         products = torch._dynamo.utils.counters["inductor"]["extern_calls"]
         fused = torch._inductor.metrics.generated_kernel_count
@@ -88,12 +81,10 @@ def torch_counts(module, args, arguments):
             raise ValueError("Inductor does not tell what it has generated")
         return {"run": fused + products, "fused": fused,
                 "products": products, **torch_stages(torch)}
-    state, images, labels, order, lrs = arguments
-    batch = next(module.batches(args, images, labels, order))
     for _ in range(2):  # the first step also sets things up
         with torch.profiler.profile(
                 activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
-            program(state, *batch, float(lrs[0]))
+            program(*step, args.lr)
     ours = [event for event in seen.events()
             if event.name.startswith("aten::")]
     outer = [event for event in ours if not (
@@ -119,10 +110,12 @@ def torch_stages(torch):
 
 def operations(subjects):
     """What a step consists of, and the seconds of compiling it."""
-    one, = subjects
-    count = jax_counts if hasattr(one.module, "jax") else torch_counts
-    counts = count(one.module, one.args, ready(one, read_sets(one.args)))
-    return {name: (value, *(("s", 1, "by its own clock")
-                            if isinstance(value, float)
-                            else ("per step", 1, "counted")))
+    (module, args, _), = subjects
+    state, *epoch, lrs = ready(subjects[0], read_sets(args))
+    build = partial(module.build, args, state, *epoch, lrs, {})
+    step = state, *next(module.batches(args, *epoch))
+    count = jax_counts if hasattr(module, "jax") else torch_counts
+    counts = count(module, args, build, step)
+    return {name: (value, "s", 1, "by its own clock")
+            if isinstance(value, float) else (value, "per step", 1, "counted")
             for name, value in counts.items()}

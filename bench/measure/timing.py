@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+CHUNKS = 7  # whose median counts
 clock = time.perf_counter
 
 
@@ -23,11 +24,11 @@ def chunk(call, fence, count):
     return (clock() - start) / count
 
 
-def per_call(call, fence, most, chunks=7):
-    """(median seconds of one call, chunks)"""
+def per_call(call, fence, most, inside=1):
+    """A measurement: the seconds of what a call does `inside` times."""
     count = calls_of(call, fence, most, seconds=0.05)
-    return float(np.median([chunk(call, fence, count)
-                            for _ in range(chunks)])), chunks
+    seconds = [chunk(call, fence, count) for _ in range(CHUNKS)]
+    return float(np.median(seconds)) / inside, "s", CHUNKS, "median of chunks"
 
 
 def graph(torch, call):

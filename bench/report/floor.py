@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.floor import fits, of_size, orders, shares
+from bench.analyse.floor import fits, orders, shares
 from bench.analyse.groups import together
 from bench.analyse.waterfall import ends
 from bench.report.table import PERCENT, Table, by_variant
@@ -28,8 +28,8 @@ def floor(found):
     if not found.floors:
         return None
     floors = []
-    for size in sorted({size for _, size in found.floors}):
-        rows = [*of_size(found.floors, size).values()]
+    for size, by_block in sorted(found.floors.items()):
+        rows = [*by_block.values()]
         top, dispatch, memory = (stats.median(row[part] for row in rows)
                                  for part in ("floor", "dispatch", "memory"))
         products = [f"{library} " + three(stats.median(
@@ -43,7 +43,7 @@ def floor(found):
               by_variant(["blocks", "times the products",
                           "share of the floor"], shares(found),
                          {"share of the floor": PERCENT})]
-    if drawn := orders(found.groups):
+    if drawn := [*orders(found.groups)]:
         _, share, key = max(drawn, key=lambda row: row[1])
         blocks.append(
             "Drawing the batch order on the host, which every rung's clock "

@@ -17,9 +17,9 @@ from bench.kit.weights import read_weights, sha256_weights
 from bench.run import launch, plan, record, turns
 from bench.run.comparison import Comparison
 
-WARM = 2               # processes that start at a time where caches are full
+WARM = 2                # processes that start at a time where caches are full
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
-LOOK_TIMEOUT = 300     # seconds; a framework on a cold disk is slow
+LOOK_TIMEOUT = 300      # seconds; a framework on a cold disk is slow
 
 
 class Grid(Comparison):

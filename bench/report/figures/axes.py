@@ -4,7 +4,6 @@ each variant, an axis of batch sizes, log axes with plain numbers."""
 from matplotlib import ticker
 
 from bench.analyse import stats
-from bench.analyse.floor import of_size
 from bench.report.figures.style import plt
 
 MOST = 3  # panels side by side
@@ -101,5 +100,5 @@ def by_size(sizes, ylabel, form="{x:g}"):
 def floor(found, size):
     """Seconds an epoch at the floor, median over blocks; None where it was
     not measured."""
-    return stats.median(row["floor"] for row in of_size(
-        found.floors, size).values())
+    return stats.median(
+        row["floor"] for row in found.floors.get(size, {}).values())
