@@ -177,9 +177,15 @@ def test_time_to_accuracy_counts_compilation_and_imports():
     r = make(epoch_s=1.0, epochs=3, accuracy=0.96)
     for entry, score in zip(r["epochs"], (0.96, 0.975, 0.981)):
         entry["test_accuracy"] = score
-    assert costs.reached(r, 0.97) == (
-        pytest.approx(0.6 + 1.0 + 1.01), r["epochs"][1]["worked_s"])
-    assert costs.reached(r, 0.99) is None
+    assert (costs.reached(r, 0.97), costs.reached(r, 0.99)) == (1, None)
+    worked = r["epochs"][1]["worked_s"]
+    assert costs.waits([r], 0.97) == (
+        1, (pytest.approx(0.6 + 1.0 + 1.01), None), (worked, None))
+    warm = make(epoch_s=1.0, compile_s=0.1)  # counts as if it had been cold
+    warm.update(cache="warm", epochs=r["epochs"])
+    *_, (_, training, since) = costs.ends([r, warm])
+    assert training[1] == pytest.approx(0.6 + 1.0 + 1.01)
+    assert since[1] == pytest.approx(worked + 0.5)  # ready 0.5 s too early
     table = made_of([r, make(seed=1)])["Time to accuracy"][1]
     assert [row[2:4] for row in table] == [["97%", "2 of 2"],
                                            ["98%", "1 of 2"]]

@@ -65,15 +65,26 @@ def captured(groups, contender, rung, *more):
 
 # -------------------------------------------------------- time to accuracy
 
+def ends(done):
+    """(record, seconds of training, seconds of work since its process was
+    created), each (epochs,): at the end of every epoch. All runs of a variant
+    start like those with an empty compile cache, in their median time: the
+    others started beside each other, and compiled in no time."""
+    compiling, ready = (
+        stats.median(start) for start in zip(*(
+            (r["timing"]["compile_s"] or 0.0, r["turns"]["ready_s"])
+            for r in cold(done))))
+    for r in done:
+        worked = np.array([epoch["worked_s"] for epoch in r["epochs"]])
+        yield (r, compiling + np.cumsum(r["timing"]["epoch_s"]),
+               ready + worked - r["turns"]["ready_s"])
+
+
 def reached(r, target):
-    """(seconds of training, seconds of work since the process was created) at
-    the end of the first epoch whose test accuracy is at least `target`; or None."""
-    for number, entry in enumerate(r["epochs"]):
-        if entry["test_accuracy"] >= target:
-            return ((r["timing"]["compile_s"] or 0.0)
-                    + sum(r["timing"]["epoch_s"][:number + 1]),
-                    entry["worked_s"])
-    return None
+    """Index of the first epoch whose test accuracy is at least `target`, or
+    None."""
+    return next((index for index, epoch in enumerate(r["epochs"])
+                 if epoch["test_accuracy"] >= target), None)
 
 
 def waits(done, target):
@@ -81,7 +92,9 @@ def waits(done, target):
     was created): medians, with intervals where all got there. Those that did
     not count as endless: fewer than all would flatter the variant that fails
     more often."""
-    times = [found for r in done if (found := reached(r, target))]
+    times = [(training[index], worked[index])
+             for r, training, worked in ends(done)
+             if (index := reached(r, target)) is not None]
     lost = len(done) - len(times)
     if not lost:
         return len(times), *map(stats.seconds, zip(*times))

@@ -35,7 +35,8 @@ def time_to_accuracy(found):
     """Section: how long until the network is good enough."""
     # Of a short comparison nothing would be said but "0 of 3".
     targets = [target for target in TARGETS
-               if any(costs.reached(r, target) for r in found.done)]
+               if any(costs.reached(r, target) is not None
+                      for r in found.done)]
     waits = [(key, target, f"{there} of {len(done)}", training, since)
              for key, done in found.groups.items() for target in targets
              for there, training, since in [costs.waits(done, target)]]

@@ -73,15 +73,18 @@ def describe(variables=os.environ, cpus=None):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def cache_states(variables):
+def cache_states(variables, kept=None):
     """{framework: 'warm' if the compile cache that these variables name holds
     something already, else 'cold'}: a warm cache makes compile seconds
-    incomparable. A child is always given the name of Inductor's."""
+    incomparable. A child is always given the name of Inductor's. kept: a
+    folder that is warm as soon as a run has filled it, were it with nothing
+    (eager PyTorch)."""
     states = {}
     for framework, name in (("jax", "JAX_COMPILATION_CACHE_DIR"),
                             ("torch", "TORCHINDUCTOR_CACHE_DIR")):
         states[framework], folder = "cold", variables.get(name)
         with contextlib.suppress(OSError):
-            if folder and any(Path(folder).iterdir()):
+            if (kept and (kept / "filled").exists()
+                    or folder and any(Path(folder).iterdir())):
                 states[framework] = "warm"
     return states

@@ -94,7 +94,7 @@ class Child:
             variables.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         self.seen = {"environment": environment.describe(variables, cpus),
                      "affinity": cpus or environment.affinity(),
-                     "cache": environment.cache_states(variables),
+                     "cache": environment.cache_states(variables, kept),
                      "host_peak_bytes": None}
         self.status, self.reasons, self.lines = None, [], []
         self.written, self.tail = 0, b""
