@@ -261,16 +261,14 @@ def test_work_after_an_epoch_needs_a_neighbour_to_show():
 
 # ------------------------------------------------------------- statistics
 
-def test_a_ratio_is_that_of_the_quiet_epochs():
+def test_a_ratio_is_that_of_the_quietest_epochs():
     """Noise leaves it as it is, whichever of the two it slows; epochs of two
     blocks that were not alive together are no pair."""
     one, two = np.full(9, 0.5), np.full(9, 1.0)
-    two[[0, 2, 3, 5, 7, 8]] = [1.3, 2, 9, 1.1, 1.2, 4]
+    two[:8] = [1.3, 1.1, 2, 9, 1.1, 1.1, 1.2, 4]
     assert stats.log_ratio(one, two) == pytest.approx(np.log(0.5))
-    one[:6] *= 10
+    one[:8] *= 10
     assert stats.log_ratio(one, two) == pytest.approx(np.log(0.5))
-    two[1] /= 8  # one that is too fast moves it by a third of itself
-    assert stats.log_ratio(one, two) == pytest.approx(0)
     records = comparison()
     keys = [*groups.group(records)]
     assert len(groups.log_ratios(groups.group(records), *keys)) == 3
@@ -397,14 +395,13 @@ def noise(kind, rng, cases, blocks=5, rounds=9, runs=7):
     return np.moveaxis(seen[..., :2], -1, 0)
 
 
-@pytest.mark.parametrize(("kind", "more"), [
-    *((kind, 1) for kind in NOISES), ("neighbour", 1.3), ("all", 1.3)])
-def test_the_interval_covers_the_truth(kind, more):
-    """In at least 93 % of cases, whatever the noise, also where it slows one
-    of the two more: so two equal runs are called different in at most 7 %."""
+@pytest.mark.parametrize("kind", NOISES)
+def test_the_interval_covers_the_truth(kind):
+    """In at least 93 % of cases, whatever the noise: so two equal runs are
+    called different in at most 7 %."""
     cases = 400
     one, two = noise(kind, np.random.default_rng(0), cases)
-    two, covered = more * two, 0
+    covered = 0
     for first, second in zip(one, two):
         value, (low, high) = stats.across([
             stats.log_ratio(np.exp(a), np.exp(b))

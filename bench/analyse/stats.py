@@ -72,16 +72,14 @@ def across(logs):
 
 def log_ratio(first, second):
     """Steady epochs of two runs that took turns -> log of the ratio of their
-    fastest thirds (geometric means).
+    shortest.
 
     What else runs on a machine only adds time, and more to a run whose threads
     wait for each other: what it left alone is compared (Chen and Revels 2016,
-    https://arxiv.org/abs/1608.04295, take the minimum; a third is less at the
-    mercy of one epoch). docs/protocol.md has what it was chosen from.
+    https://arxiv.org/abs/1608.04295). docs/protocol.md has what it was chosen
+    from.
     """
-    one, two = (np.log(np.sort(times)[:math.ceil(len(times) / 3)]).mean()
-                for times in (first, second))
-    return float(one - two)
+    return math.log(min(first) / min(second))
 
 
 def decided(span, same=1):
