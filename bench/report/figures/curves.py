@@ -73,5 +73,5 @@ def wall_clock(found):
             axes[0].plot(worked,
                          [epoch["test_accuracy"] for epoch in r["epochs"]],
                          lw=0.8, alpha=0.8, marker=".", ms=3, **look)
-    return _curves(found, "seconds of work since the process began, with an "
-                   "empty compile cache", ["test accuracy"], draw)
+    return _curves(found, "seconds of work since the process began",
+                   ["test accuracy"], draw)
