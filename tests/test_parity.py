@@ -14,7 +14,8 @@ JAX, TORCH = "mlp_jax.py", "mlp_torch.py"
 @pytest.fixture(scope="module")
 def init(tmp_path_factory):
     path = tmp_path_factory.mktemp("init") / "init.npz"
-    done = call(ROOT / JAX, "--epochs", 0, "--save", path)
+    done = call(ROOT / JAX, "--epochs", 0, "--save", path, "--dataset", DATASET,
+                "--data-dir", FOLDER)
     assert done.returncode == 0, done.stderr
     return path
 

@@ -108,7 +108,7 @@ def traces_of(folder, programs):
     trace or reason}, made as a certificate makes them."""
     weights, jobs, looks, rows = folder / "init.npz", [], [], {}
     assert call(JAX, "--epochs", 0, "--hidden", 128, 128, "--dataset", DATASET,
-                "--save", weights).returncode == 0
+                "--data-dir", FOLDER, "--save", weights).returncode == 0
     for n, (name, (script, optimizer, rung, precision, size)) in enumerate(
             programs.items()):
         flags = flags_of(optimizer, rung, weights, precision, size)
