@@ -13,7 +13,7 @@ write out. It knows no framework: a program hands it functions.
 
 where `train(args, run)` calls, in this order, `run.describe`, `run.initial`,
 `run.load`, `run.compile` and `run.train`, and returns the final weights as
-NumPy arrays.
+[(w, b), …] in NumPy.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Measurements of a comparison: the parent's half.
 
-Each is a child process (child.py) that calls a function of registry.py. What
+Each is a child process (child.py) that calls the function registry.py names. What
 it found lies in OUT/measured as a record {"schema", "kind", "contender",
 "rung", "feed", "batch_size", "block", "device", "measurements": {name:
 {"value", "unit", "n", "method"}}}; one that took turns says when its block
@@ -21,7 +21,7 @@ CHILD = Path(__file__).with_name("child.py")
 
 
 class Probe(NamedTuple):
-    """One measurement; batch_size 0: it covers all sizes that matter."""
+    """One measurement; batch_size 0: of no single batch size."""
 
     kind: str
     variant: Variant
@@ -180,7 +180,7 @@ def _is_number(value):
 
 def peak_flops(grid, variants):
     """{"flops", "device"} of a large matrix product on this machine, by the
-    framework of the first variant that can; measured once for an output
+    first framework of the pair that is here; measured once for an output
     folder and precision. None where it could not be measured."""
     path = grid.out / "peak.json"
     key = [grid.machine(), grid.settings["precision"]]

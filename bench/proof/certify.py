@@ -1,5 +1,5 @@
-"""What the programs of a comparison compute: the children's half of the
-parity certificate (certificate.py is the other).
+"""What the programs of a comparison compute: the children of the parity
+certificate (traces.py starts them).
 
     python bench/proof/certify.py JOBS.json
     python bench/proof/certify.py functions OUT SIZE,… SCRIPT FLAG ...

@@ -1,5 +1,5 @@
-"""What each program computes, found out by running it: the parent's half of
-certify.py."""
+"""What each program computes, found out by running it: starts certify.py for
+certificate.py and reads what it leaves."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bench.run.plan import Variant
 
 CHILD = Path(__file__).with_name("certify.py")
 SEED = 0           # of weights and batches: it is code that is certified
-TIMEOUT = 3600     # seconds for all of it, whatever one run may take
+TIMEOUT = 3600     # seconds for all rows together, or --timeout if longer
 KEY = ("contender", "rung", "feed", "optimizer", "lr", "precision",
        "batch_size")
 
@@ -29,7 +29,7 @@ def variant_of(row):
 def make(grid, rows):
     """Run all rows -> {key: {name: array}, or {"unavailable": is something
     lacking here?, "reason": why there is none}}."""
-    # Found out when the initial weights were made.
+    # Known from making the initial weights; others are found by their run.
     traces = {key(row): {"unavailable": True, "reason": reason} for row in rows
               if (reason := grid.lacking.get(variant_of(row)))}
     rows = [row for row in rows if key(row) not in traces]
@@ -48,7 +48,7 @@ def make(grid, rows):
             # The flags of any of its rows: how it trains plays no part.
             jobs[str(look)] = [str(CHILD), "functions", str(look), sizes, script,
                                *_flags(grid, row, rung=None, feed="device")]
-        # The longest first: two processes run side by side.
+        # PyTorch first, which takes longest: two processes run side by side.
         asked = folder / "jobs.json"
         asked.write_text(files.dumps(sorted(
             jobs.items(), key=lambda job: "torch" not in str(job))), "utf-8")

@@ -1,4 +1,5 @@
-"""Records -> tables and figures, each rebuilt whole at every call.
+"""Records -> tables, page and figures, at the end of a comparison; figures only
+when what they show has changed.
 
 results.csv      a row per run and epoch (a failed run: one row, no metrics)
 iterations.csv   a row per run and step
@@ -7,6 +8,8 @@ summary.md       the same to read, with ratios, certificate, audit, failures
 summary.tex      its tables for LaTeX
 answer.json      its first sentences, and where they were found
 report.html      all of it on one page, with the figures inside
+report.pdf       the short form, when it is asked for
+figures/         each as .png and .svg
 """
 
 import hashlib

@@ -28,8 +28,9 @@ class Grid(Comparison):
     # ------------------------------------------------------------- weights
 
     def find_weights(self, variants, seeds):
-        """The initial weights of every seed, the same for all contenders:
-        made once, by the first variant that can. Fault 4 when none can."""
+        """The initial weights of every seed, the same for all contenders but
+        those that draw their own: made once, by the first variant that can;
+        why others cannot stays in `lacking`. Fault 4 when none can."""
         sizes, reasons = network.of(self.settings).sizes, self.lacking
         for variant in sorted(variants, key=lambda variant: self.asks(
                 variant.contender, "init", "own")):
