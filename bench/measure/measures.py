@@ -190,7 +190,7 @@ def peak_flops(grid, variants):
         scripts = [SCRIPTS[name] for name in grid.here(variants)]
         with files.temporary(grid.out) as target:
             found, _ = left(target, *grid.launch(CHILD, command(
-                "bench.measure.peak:peak", target, scripts[:1],
+                "bench.measure.peak:peak", target, scripts,
                 {name: grid.settings[name]
                  for name in ("device", "precision")}))[:2])
         found.update(key=key, schema=files.SCHEMA)

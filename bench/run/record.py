@@ -8,8 +8,8 @@ from it.
 import hashlib
 import math
 import re
-from collections import namedtuple
 from statistics import median
+from typing import NamedTuple
 
 import data
 from bench.kit.files import SCHEMA, BadFile, parse_json, read_bytes
@@ -118,8 +118,17 @@ class NewerRecord(BadFile):
     """A record of a later version of this program: to be left alone."""
 
 
-# low, high: the range of a number; may: "", "be null" or "be missing".
-Field = namedtuple("Field", "name type low high unit writer meaning may")
+class Field(NamedTuple):
+    """low, high: the range of a number; may: "", "be null" or "be missing"."""
+
+    name: str
+    type: str
+    low: float
+    high: float
+    unit: str
+    writer: str
+    meaning: str
+    may: str
 
 
 def declared(text):

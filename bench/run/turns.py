@@ -4,13 +4,12 @@ and taking turns.
 Each starts and compiles alone, then waits; where compile caches are full and
 nothing of the start counts, two start at a time. In every round each has one
 turn, one epoch, in an order that is shuffled anew: all meet the same noise of
-the machine, and a ratio is taken between neighbours of the same seconds. A child
-says `ready`, `epoch N SECONDS` right after its fence and `done N` after its
-evaluation; the parent's own clock looks at both.
+the machine and have the same chance of a quiet moment. A child says `ready`,
+`epoch N SECONDS` right after its fence and `done N` after its evaluation; the
+parent's own clock looks at both.
 """
 
 import contextlib
-import itertools
 import time
 
 from bench.kit import files
@@ -95,10 +94,9 @@ def play(out, starts, epochs, shuffle, told):
 def _play(out, starts, abreast, places, epochs, shuffle, told, watch):
     players, outcomes, jobs = {}, {}, list(starts)
     shuffle(jobs)
-    todo = iter(jobs)
 
-    def start():
-        for job in itertools.islice(todo, 1):
+    def start(some):
+        for job in some:
             try:
                 players[job] = Player(Child(
                     *starts[job], places[job], turns=True))
@@ -106,14 +104,13 @@ def _play(out, starts, abreast, places, epochs, shuffle, told, watch):
             except OSError as error:
                 outcomes[job] = lost(error, out)
     try:
-        for _ in range(abreast - 1):
-            start()
-        for job in jobs:
-            start()
+        start(jobs[:abreast - 1])
+        for last, job in enumerate(jobs, abreast - 1):
+            start(jobs[last:last + 1])
             if job in players:
                 players[job].ready(watch)
-            if job in players and players[job].alive:
-                told("is ready", job)
+                if players[job].alive:
+                    told("is ready", job)
         for number in range(1, epochs + 1):
             alive = [job for job, player in players.items() if player.alive]
             shuffle(alive)
