@@ -52,12 +52,15 @@ def version(package):
 def commit():
     """Of this program; it ends with + where a file was changed since. None
     without git, or outside of a repository."""
-    with contextlib.suppress(OSError):
+    def git(*words):  # not of a repository that this folder merely lies in
         return subprocess.run(
-            # Not of a repository that this folder merely lies in.
-            ["git", "--git-dir=.git", "describe", "--always", "--abbrev=10",
-             "--dirty=+"], cwd=files.ROOT, capture_output=True,
-            text=True).stdout.strip() or None
+            ["git", "--git-dir=.git", "--work-tree=.", *words], cwd=files.ROOT,
+            # It looks and does not write, not even its index.
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True, text=True).stdout.strip()
+    with contextlib.suppress(OSError):
+        if name := git("rev-parse", "--short=10", "HEAD"):
+            return name + "+" * bool(git("status", "--porcelain", "-uno"))
     return None
 
 
