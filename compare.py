@@ -149,7 +149,7 @@ def compare(args, runs):
     """Certificate, runs, measurements, audit -> Found."""
     certified, refused = certificate.for_comparison(
         runs, [v for v in args.variants if v.contender != args.control],
-        args.batch_sizes, args.chosen.vary)
+        args.batch_sizes, args.seeds, args.chosen.vary)
     peak = measures.peak_flops(runs, args.variants)
     measurements = measures.Measurements(runs, args.variants, args.measure)
     records, measured = sweep.run_all(runs, measurements, plan.blocks(
@@ -186,7 +186,7 @@ def certify(args, runs):
     """The certificate alone, for both optimizers."""
     made = certificate.obtain(runs, certificate.required(
         {variant: {"adam": 1e-3, "sgd": 0.1} for variant in args.variants},
-        args.batch_sizes, runs.size()))
+        args.batch_sizes, runs.size(), args.seeds))
     ran = [row for row in made["rows"] if not row.get("unavailable")]
     proved = bool(ran) and all(row["proved"] for row in ran)
     found = Found([], (proved, certificate.line(ran), made), [], {})

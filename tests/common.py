@@ -46,7 +46,8 @@ def train(script, path, *flags, code=0, env=None, **options):
     seen["turns"] = {"ready_s": found["timing"]["total_s"],
                      "position": [0] * len(seconds), "go_to_epoch_s": seconds,
                      "epoch_to_done_s": [0.1] * len(seconds),
-                     "waiting_cpu_s": [None] * len(seconds)}
+                     **{f"{name}cpu_s": [None] * len(seconds)
+                        for name in ("waiting_", "", "busiest_")}}
     return record.complete(found, seen)
 
 

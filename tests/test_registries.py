@@ -32,7 +32,7 @@ def _planted(r, _):
     return "every record breaks this planted rule"
 
 
-WITHIN += (("a planted rule", _planted, WARNING, "kept"),)
+WITHIN += (("a planted rule", _planted, WARNING, "kept", "this test"),)
 '''
 DATASET = '''
 DATASETS["planted"] = DATASETS["mnist"]._replace(

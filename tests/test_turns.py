@@ -22,7 +22,7 @@ from bench.kit import files
 from bench.proof import clocks
 from bench.proof.rules import FAIR, UNFAIR
 from bench.report import answer, sections
-from bench.run import launch, plan, record, turns
+from bench.run import plan, record, turns, watch
 from bench.run.grid import Grid
 
 FAKE = """
@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_and_goes_on_has_its_block_repeated(tmp_path):
 
 def test_a_machine_that_slept_has_its_block_repeated(tmp_path, monkeypatch):
     slept = iter([0.0, 0.0, 0.0, 60.0])
-    monkeypatch.setattr(launch, "_slept", lambda: next(slept, 60.0))
+    monkeypatch.setattr(watch, "_slept", lambda: next(slept, 60.0))
     said = []
     play(tmp_path, ["pass"], lambda *words: said.append(words[0]))
     assert sum("starts again" in words for words in said) == 1

@@ -9,7 +9,19 @@ from functools import reduce
 
 from bench.kit.rungs import RUNGS
 from bench.proof.clocks import clocks
-from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING, Verdict, name, who, within
+from bench.proof.losses import losses
+from bench.proof.rules import (
+    FAIR,
+    UNFAIR,
+    UNKNOWN,
+    WARNING,
+    Verdict,
+    advised,
+    name,
+    who,
+    within,
+)
+from bench.proof.switches import switches, variables
 
 # ------------------------------------------------------------------ across
 
@@ -46,11 +58,18 @@ def _cached(r):
         RUNGS[r["config"]["rung"]].ahead)
 
 
+def _versions(r):
+    return {name: value for name, value in sorted(r["environment"].items())
+            if name in ("python", "numpy", "jax", "jaxlib", "torch", "cuda")}
+
+
 # (rule, what must be equal, between the runs that agree in this, what `vary`
 # in a recipe calls it)
 SAME = (
     ("device", _device, _none, None),
     ("processor", _of("environment", "cpu_model"), _none, None),
+    ("versions", _versions, _of("framework"), None),
+    ("variables", variables, _none, None),
     ("precision", _of("config", "precision"), _none, None),
     ("data", _of("dataset", "sha256"), _none, None),
     ("split", _split, _none, None),
@@ -67,6 +86,7 @@ SAME = (
     ("initial weights", _of("init_sha256"), _seed, "init"),
     ("batch order", _of("order_sha256"), _seed, None),
 )
+ALIKE = "the flags, the scripts or the machine of the runs that are named"
 
 
 def _across(done, vary):
@@ -76,11 +96,11 @@ def _across(done, vary):
             groups.setdefault(scope(r), {}).setdefault(_show(get(r)), r)
         values = max(groups.values(), key=len)
         if len(values) > 1:
-            level, words = ((FAIR, "varied on purpose: ") if variable in vary
-                            else (UNFAIR, "differs: "))
-            yield Verdict(rule, level, words + " but ".join(
-                f"{value} ({name(r)})"
-                for value, r in list(values.items())[:3]))
+            found = " but ".join(f"{value} ({name(r)})"
+                                 for value, r in list(values.items())[:3])
+            yield (Verdict(rule, FAIR, f"varied on purpose: {found}")
+                   if variable in vary else
+                   Verdict(rule, UNFAIR, advised(f"differs: {found}", ALIKE)))
             continue
         values = sorted(set().union(*groups.values()))
         words = ("the same: " if len(groups) == 1
@@ -99,9 +119,9 @@ def _residency(done):
             r["config"]["feed"], r)
     for feeds in groups.values():
         if not set.intersection(*map(set, feeds.values())):
-            return Verdict(rule, UNFAIR, "differs: " + " but ".join(
+            return Verdict(rule, UNFAIR, advised("differs: " + " but ".join(
                 f"{feed} ({name(r)})" for found in feeds.values()
-                for feed, r in found.items()))
+                for feed, r in found.items()), "the feeds of the variants"))
     return Verdict(rule, FAIR, "shared by all contenders")
 
 
@@ -119,7 +139,8 @@ def audit(records, vary=(), peak=None):
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return [Verdict("runs", UNFAIR, "no run finished")]
-    return [*_across(done, vary), *within(done, peak), *clocks(done)]
+    return [*_across(done, vary), *within(done, peak), *clocks(done),
+            *losses(done), *switches(done)]
 
 
 def unfair(verdicts):

@@ -21,24 +21,33 @@ from bench.proof.traces import CHILD, KEY, SEED, key, make, variant_of
 from bench.run.plan import Variant
 
 
-def required(optimizers, batch_sizes, n):
+def required(optimizers, batch_sizes, n, seeds=()):
     """[{KEY…, epochs, steps}]: what a comparison has to prove, with `n`
-    training images; optimizers: {variant: {optimizer: learning rate}}."""
+    training images; optimizers: {variant: {optimizer: learning rate}}; seeds:
+    of the comparison, of which one beside SEED is enough."""
+    largest = max(batch_sizes)  # whose epochs are the cheapest
+    other = [seed for seed in seeds if seed != SEED][:1]
     rows = []
-    for precision, (variant, chosen), batch_size in product(
-            ("fp64", "fp32"), optimizers.items(), batch_sizes):
-        if precision == "fp32":
-            chosen = {"sgd": chosen.get("sgd", 0.1)}
-        # An epoch, or more of them to make 100 steps; of a tiny set not many,
-        # or its loss vanishes below rounding.
-        epochs = min(3, -(-SHORT // (n // batch_size)))
-        rows += [dict(zip(KEY, (*variant, *rate, precision, batch_size)),
-                      epochs=epochs, steps=epochs * (n // batch_size))
-                 for rate in chosen.items()]
+    for variant, chosen in optimizers.items():
+        asked = [*product(["fp64"], chosen.items(), batch_sizes, [SEED]),
+                 *product(["fp64"], chosen.items(), [largest], other),
+                 *product(["fp32"], [("sgd", chosen.get("sgd", 0.1))],
+                          batch_sizes, [SEED])]
+        if "adam" in chosen:
+            asked.append(("fp32", ("adam", chosen["adam"]), largest, SEED))
+        for precision, rate, batch_size, seed in asked:
+            # An epoch, or more of them to make 100 steps; of a tiny set not
+            # many, or its loss vanishes below rounding. Two at least of the
+            # largest batches: nothing may be baked into what was compiled.
+            epochs = max(1 + (batch_size == largest),
+                         min(3, -(-SHORT // (n // batch_size))))
+            rows.append(dict(
+                zip(KEY, (*variant, *rate, precision, batch_size, seed)),
+                epochs=epochs, steps=epochs * (n // batch_size)))
     return rows
 
 
-def for_comparison(grid, variants, batch_sizes, vary):
+def for_comparison(grid, variants, batch_sizes, seeds, vary):
     """-> (certificate or None, why there is none): what the variants of a
     comparison must prove with the settings that they have in it."""
     if len(variants) == 1:
@@ -52,7 +61,7 @@ def for_comparison(grid, variants, batch_sizes, vary):
         return None, "parity NOT PROVED: " + " but ".join(
             f"{variant.contender} trains with {value}"
             for value, variant in different.items())
-    return obtain(grid, required(chosen, batch_sizes, grid.size())), None
+    return obtain(grid, required(chosen, batch_sizes, grid.size(), seeds)), None
 
 
 # ------------------------------------------------------------------ making
@@ -67,7 +76,8 @@ def obtain(grid, rows):
                                           "hidden", "device")],
         *(path.read_text("utf-8")
           for path in sorted(CHILD.parent.glob("*.py"))),
-        grid.weights[SEED][1]])
+        *(grid.weights[seed][1] for seed in sorted({row["seed"]
+                                                    for row in rows}))])
     old = load(path)
     if old and old["identity"] == identity and set(map(key, rows)) <= {
             key(row) for row in old["rows"] if "reason" not in row}:
@@ -138,4 +148,5 @@ def line(rows):
 def explain(row):
     """One line on why a row is not proved."""
     return (f"{variant_of(row)}, {row['optimizer']}, {row['precision']}, "
-            f"batch {row['batch_size']}: {judging.doubt(row)}")
+            f"batch {row['batch_size']}, seed {row['seed']}: "
+            f"{judging.doubt(row)}")

@@ -2,19 +2,21 @@
 certificate (traces.py starts them).
 
     python bench/proof/certify.py JOBS.json
+    python bench/proof/certify.py program SCRIPT FLAG ...
     python bench/proof/certify.py functions OUT SIZE,… SCRIPT FLAG ...
 
 JOBS is a list of [OUT, [script, argument, …]]: each runs in a process of its
 own, two at a time. Where one fails, OUT.txt has the reason as JSON:
-{"unavailable": is something lacking here?, "reason": words}. A job is either a
-program itself, as it is timed, which leaves its record in OUT.json and its
-final weights in OUT.npz; or the second line above, which imports the script
-and writes what its functions give, logits and every gradient of the first
-batch of each size (`B.logits`, `B.g0`, …), to OUT.npz.
+{"unavailable": is something lacking here?, "reason": words}. A job is one of
+the other two lines: a program itself, as it is timed but for a guard on its
+epochs (guard.py), which leaves its record in OUT.json and its final weights in
+OUT.npz; or what the functions of a script give, logits and every gradient of
+the first batch of each size (`B.logits`, `B.g0`, …), in OUT.npz.
 """
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,7 @@ import numpy as np
 
 import data
 from bench.kit import cli, program
+from bench.proof import guard
 from bench.run import environment, launch, lesson
 
 
@@ -33,8 +36,6 @@ def logits_and_gradients(script, flags, batch_sizes, out):
     if not lesson.is_lesson(module):  # only what it records can be compared
         np.savez(out + ".npz")
         return
-    if "evaluate" in names_used(module, "train_epoch", "build"):
-        raise RuntimeError("train_epoch calls evaluate: inside the clock")
     args = module.parse_flags(flags)
     module.setup(args)
     sets, found = program.read_sets(args), {}
@@ -46,21 +47,6 @@ def logits_and_gradients(script, flags, batch_sizes, out):
         found[f"{size}.logits"] = logits
         found.update({f"{size}.g{n}": leaf for n, leaf in enumerate(grads)})
     np.savez(out + ".npz", **found)
-
-
-def names_used(module, *functions):
-    """Names that functions of a module, or those they call, look up; build
-    among them, which says what train_epoch will call."""
-    seen, todo = set(), [getattr(module, name, None) for name in functions]
-    while todo:
-        found = todo.pop()
-        code = getattr(found, "__code__", found)  # a function's, or code
-        if hasattr(code, "co_names"):
-            todo += [getattr(module, name, None)
-                     for name in set(code.co_names) - seen]
-            todo += code.co_consts
-            seen.update(code.co_names)
-    return seen
 
 
 def halves():
@@ -103,5 +89,16 @@ def main():
     return cli.OK
 
 
+def run_guarded(script):
+    """The program, which ends this process as it would end its own."""
+    guard.watch()
+    sys.path.insert(1, str(Path(script).resolve().parent))
+    runpy.run_path(script, run_name="__main__")
+
+
 if __name__ == "__main__":
-    cli.guard(main, "certify.py")
+    if sys.argv[1] == "program":
+        sys.argv = sys.argv[2:]
+        run_guarded(sys.argv[0])
+    else:
+        cli.guard(main, "certify.py")

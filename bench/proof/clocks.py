@@ -75,10 +75,14 @@ def _asleep(r, _):
 # As WITHIN in rules.py; a check is of a run beside those of its framework in
 # its block.
 RULES = (
-    ("the parent's clock agrees", _clock, UNFAIR, "to a few milliseconds"),
-    ("no epoch ends in the evaluation", _fence, UNFAIR, "each was waited for"),
-    ("evaluation only evaluates", _after, UNFAIR, "as long as elsewhere"),
-    ("who waits sleeps", _asleep, UNFAIR, "no work between turns"),
+    ("the parent's clock agrees", _clock, UNFAIR, "to a few milliseconds",
+     "which clock it reads, and what it does before and after"),
+    ("no epoch ends in the evaluation", _fence, UNFAIR, "each was waited for",
+     "the fence before the clock stops"),
+    ("evaluation only evaluates", _after, UNFAIR, "as long as elsewhere",
+     "what is done between the clock and the next turn"),
+    ("who waits sleeps", _asleep, UNFAIR, "no work between turns",
+     "threads that were started, and what they still do"),
 )
 
 

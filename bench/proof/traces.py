@@ -10,10 +10,10 @@ from bench.run import plan
 from bench.run.plan import Variant
 
 CHILD = Path(__file__).with_name("certify.py")
-SEED = 0           # of weights and batches: it is code that is certified
+SEED = 0           # of weights and batches, in most rows
 TIMEOUT = 3600     # seconds for all rows together, or --timeout if longer
 KEY = ("contender", "rung", "feed", "optimizer", "lr", "precision",
-       "batch_size")
+       "batch_size", "seed")
 
 
 def key(row):
@@ -43,11 +43,13 @@ def make(grid, rows):
             look = looks.setdefault((script, row["precision"]),
                                     folder / f"f{len(looks)}")
             places.append((row, out, look))
-            jobs[str(out)] = [script, *_flags(
+            jobs[str(out)] = [str(CHILD), "program", script, *_flags(
                 grid, row, json=f"{out}.json", save=f"{out}.npz")]
-            # The flags of any of its rows: how it trains plays no part.
+            # The flags of any of its rows: how it trains plays no part. Its
+            # first batch, and so its logits, are those of one seed.
             jobs[str(look)] = [str(CHILD), "functions", str(look), sizes, script,
-                               *_flags(grid, row, rung=None, feed="device")]
+                               *_flags(grid, {**row, "seed": SEED}, rung=None,
+                                       feed="device")]
         # PyTorch first, which takes longest: two processes run side by side.
         asked = folder / "jobs.json"
         asked.write_text(files.dumps(sorted(
@@ -80,7 +82,7 @@ def _read(row, out, look):
         seen, prefix = _arrays(look), f"{row['batch_size']}."
     except Exception:
         return None
-    if row["feed"] == "device":
+    if row["seed"] == SEED:
         trace.update((name.removeprefix(prefix), array) for name, array
                      in seen.items() if name.startswith(prefix))
     return trace
@@ -94,5 +96,5 @@ def _arrays(out):
 def _flags(grid, row, **more):
     return plan.flags({
         **grid.settings, **{name: row[name] for name in KEY[1:]},
-        "epochs": row["epochs"], "seed": SEED, "schedule": "cosine",
-        "data_dir": grid.data_dir, "init": grid.weights[SEED][0], **more})
+        "epochs": row["epochs"], "schedule": "cosine",
+        "data_dir": grid.data_dir, "init": grid.weights[row["seed"]][0], **more})

@@ -71,10 +71,12 @@ def versions(done):
 
 
 def environment(done):
-    """{what they say of where they ran: [values]}, without what is empty."""
+    """{what they say of where they ran: [values]}, without what is empty and
+    the modes, of which the audit says whether one is unusual."""
     seen = {}
     for r in done:
-        for key, value in {**r["environment"], "affinity": r.get("affinity"),
+        for key, value in {**r["environment"], "modes": None,
+                           "affinity": r.get("affinity"),
                            "dataset": r["dataset"].get("sha256")}.items():
             if value not in [None, "", {}, *seen.get(key, ())]:
                 seen.setdefault(key, []).append(value)

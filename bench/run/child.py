@@ -10,6 +10,7 @@ are being compared. Imports nothing of the project.
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import re
@@ -56,18 +57,23 @@ def main():
     # beside a data.py of its own.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     sys.path.insert(1, os.path.dirname(os.path.abspath(script)))
+    given = caches()
     try:
         runpy.run_path(script, run_name="__main__")
     finally:
         if seen != "-":
             with contextlib.suppress(OSError), open(seen, "x") as file:
-                json.dump(look(), file)
+                json.dump(look(given), file, sort_keys=True)
 
 
-def look():
-    """Cores and variables as the script leaves them, and the peak memory:
-    wait4 would add the compilers that it has started."""
-    found = {"variables": telling(os.environ)}
+def look(given):
+    """Cores, variables and modes as the script leaves them, and the peak
+    memory: wait4 would add the compilers that it has started. given: the
+    compile caches that it was to use."""
+    found = {"variables": telling(os.environ), "modes": {}}
+    with contextlib.suppress(Exception):  # a framework that is half there
+        found["modes"].update(modes())
+        found["modes"]["own compile cache"] = caches() != given
     if hasattr(os, "sched_getaffinity"):
         found["affinity"] = sorted(os.sched_getaffinity(0))
     try:  # not ru_maxrss, which begins with the peak of who started this
@@ -76,6 +82,35 @@ def look():
     except (OSError, TypeError):  # macOS counts in bytes
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**found, "host_peak_bytes": peak}
+
+
+def caches():
+    """Folders of the compile caches: what JAX uses, or will, and Inductor."""
+    jax = sys.modules.get("jax")
+    return [jax.config.jax_compilation_cache_dir if jax else
+            os.environ.get("JAX_COMPILATION_CACHE_DIR"),
+            os.environ.get("TORCHINDUCTOR_CACHE_DIR")]
+
+
+def modes():
+    """Modes of Python and of a framework that change how fast it is."""
+    found = {"garbage collection": gc.isenabled(),
+             "python tracing": bool(sys.gettrace() or sys.getprofile())}
+    if torch := sys.modules.get("torch"):
+        found.update({
+            "threads": torch.get_num_threads(),
+            "torch anomaly detection": torch.is_anomaly_enabled(),
+            "torch deterministic algorithms":
+                torch.are_deterministic_algorithms_enabled(),
+            "torch profiler": torch._C._autograd._profiler_enabled()})
+        if dynamo := sys.modules.get("torch._dynamo"):
+            found["torch compiles"] = not dynamo.config.disable
+    if jax := sys.modules.get("jax"):
+        found.update({name: getattr(jax.config, name, False) for name in (
+            "jax_debug_nans", "jax_debug_infs", "jax_disable_jit",
+            "jax_enable_checks", "jax_check_tracer_leaks",
+            "jax_log_compiles")})
+    return found
 
 
 def telling(variables):

@@ -58,11 +58,18 @@ class Grid(Comparison):
         return [name for name in plan.SCRIPTS if name in names]
 
     def look(self, variants):
-        """{variant: why it cannot run here, or None}. One short process each: a
-        missing framework is found once, not at every job."""
+        """{variant: why it cannot run here, or None}. One short process each,
+        and one for two names of one program: a missing framework is found
+        once, not at every job."""
         with files.temporary(self.out) as target:
-            return {variant: self.lacking.get(variant)
-                    or self._make(variant, 0, target) for variant in variants}
+            def command(variant):
+                return str(self._command(plan.Job(variant, 1, 0, 0)))
+            known = {command(variant): reason
+                     for variant, reason in self.lacking.items()}
+            for variant in variants:
+                if command(variant) not in known:
+                    known[command(variant)] = self._make(variant, 0, target)
+            return {variant: known[command(variant)] for variant in variants}
 
     def _make(self, variant, seed, target):
         """Have the script write its initial weights -> None or the reason."""
@@ -151,6 +158,7 @@ class Grid(Comparison):
                        block=block, block_started_unix_s=started,
                        order_seed=plan.ORDER_SEED,
                        script=job.variant.script(self.scripts).name)
+            one["sha256"] = record.digest(one)
             files.write_atomic(self.path(job), files.dumps(one))
 
     def _given_up(self, job):

@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.kit import files
 from bench.kit.cli import DIVERGED, ENVIRONMENT, STORAGE, Fault, Stopped, clean, told
 from bench.run import environment
+from bench.run.watch import Paused, Watch
 
 CHILD = Path(__file__).resolve().parent / "child.py"
 LOG_LIMIT = 16 * 2**20  # bytes of output after which a child is stopped
@@ -27,54 +28,6 @@ TAIL = 16384            # of them that are kept
 GRACE = 5               # seconds between asking a child to end and ending it
 SPOKEN = re.compile(rb"(ready|epoch \d+ \d[^ ]*|done \d+)")  # with --turns
 clock = time.perf_counter
-
-
-class Paused(Exception):
-    """Someone stopped and continued a process, or the machine slept: what was
-    being timed is void."""
-
-
-class Watch:
-    """Signals as something to wait for: a child has ended; this program, a
-    child or the machine was stopped and goes on."""
-
-    def __enter__(self):
-        self.came, self.children, self._slept = set(), [], _slept()
-        self.pipe, self._end = os.pipe()
-        for end in (self.pipe, self._end):
-            os.set_blocking(end, False)
-        self._before = signal.set_wakeup_fd(self._end,
-                                            warn_on_full_buffer=False)
-        self._handlers = {
-            number: signal.signal(number, lambda one, _: self.came.add(one))
-            for number in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._before)
-        os.close(self.pipe)
-        os.close(self._end)
-        # Ctrl-Z: the children have ended, now this one stops.
-        if signal.SIGTSTP in self.came:
-            os.kill(os.getpid(), signal.SIGSTOP)
-
-    def check(self):
-        """Raise Paused where timing is void."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.pipe, 4096)
-        if (self.came - {signal.SIGCHLD} or _slept() - self._slept > 1
-                or any(child.was_paused() for child in self.children)):
-            raise Paused
-
-
-def _slept():
-    """Seconds that this machine has been suspended since it was started."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):  # macOS
-        return 0.0
-    return (time.clock_gettime(time.CLOCK_BOOTTIME)
-            - time.clock_gettime(time.CLOCK_MONOTONIC))
 
 
 class Child:
@@ -121,6 +74,17 @@ class Child:
         with contextlib.suppress(OSError):  # clock of a process: Linux
             return time.clock_gettime(~self.process.pid << 3 | 2)
         return None
+
+    def threads(self):
+        """{thread: seconds of processor time that it has used}; empty where
+        the kernel does not tell (macOS)."""
+        found = {}
+        with contextlib.suppress(OSError):  # it has ended
+            for path in Path(f"/proc/{self.process.pid}/task").iterdir():
+                with contextlib.suppress(OSError):  # that thread has
+                    found[path.name] = int((
+                        path / "schedstat").read_bytes().split()[0]) / 1e9
+        return found
 
     def hear(self, watch):
         """Sleep until it says its next line -> (the line's words, when it
@@ -211,7 +175,8 @@ class Child:
         where it could not write: it would fail all that follow, too."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(self.inside.read_text("utf-8"))
-            self.seen["environment"]["variables"] = found.pop("variables")
+            self.seen["environment"].update(
+                {name: found.pop(name) for name in ("variables", "modes")})
             self.seen.update(found)
         ending = _ending(self.process.returncode, self.tail)
         if not self.reasons and ending["signal"] == "SIGKILL":

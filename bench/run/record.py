@@ -12,7 +12,7 @@ from statistics import median
 from typing import NamedTuple
 
 import data
-from bench.kit.files import SCHEMA, BadFile, parse_json, read_bytes
+from bench.kit.files import SCHEMA, BadFile, dumps, parse_json, read_bytes
 
 STATES = ("ok", "diverged", "oom", "failed", "killed", "timeout", "no_record",
           "bad_record", "unavailable")
@@ -34,6 +34,7 @@ of every run
   status                   text     -      script how the run ended
   framework                text     -      script jax, torch or another
   config                   object   -      script every flag that decides
+  sha256                   text??   -      lab    of all the rest, as JSON
 of a run that is not ok
   exit                     object   -      lab    how the process ended
   exit.code                whole?   -      lab    its exit code
@@ -46,6 +47,8 @@ of a run that is ok
   environment.device_name  text     -      script its own name
   environment.cpu_model    text     -      lab    the processor
   environment.cores        whole    1..    lab    cores of the run
+  environment.variables    object?? -      lab    that change results or speed
+  environment.modes        object?? -      lab    that change speed, at its end
   environment.commit       text??   -      lab    of this program; + is changed
   dataset                  object   -      script what was learned
   dataset.name             text     -      script as in config
@@ -89,6 +92,10 @@ of a run that is ok
   turns.epoch_to_done_s[]  s        0..    lab    an entry an epoch
   turns.waiting_cpu_s      list     -      lab    before its turn, of a processor
   turns.waiting_cpu_s[]    s?       0..    lab    null: before the first
+  turns.cpu_s              list     -      lab    of its threads, in its epoch
+  turns.cpu_s[]            s?       0..    lab    null: the kernel does not tell
+  turns.busiest_cpu_s      list     -      lab    of the one that worked most
+  turns.busiest_cpu_s[]    s?       0..    lab    null: the kernel does not tell
   epochs                   list     -      script an entry an epoch
   epochs[]                 object   -      script an epoch
   epochs[].epoch           whole    0..    script its number, from 1
@@ -207,10 +214,21 @@ def read(path):
 
 
 def parse(text):
-    """Strict JSON (bytes) -> checked record (dict). Raises BadFile."""
+    """Strict JSON (bytes) -> checked record (dict), as it was published.
+    Raises BadFile."""
     record = parse_json(text)
     check(record)
+    if record.get("sha256") != digest(record):
+        raise BadFile("sha256: not that of its content: it was changed by hand")
     return record
+
+
+def digest(record):
+    """SHA-256 (hex) of a record but for that itself. Against accidents and
+    casual edits: who means to deceive writes a new one."""
+    return hashlib.sha256(dumps({
+        name: value for name, value in record.items()
+        if name != "sha256"}).encode()).hexdigest()
 
 
 def check(record):
@@ -237,7 +255,7 @@ def check(record):
             ("steps.loss", steps), ("steps.accuracy", steps)):
         values, = _values(record, name)
         if len(values) != count:
-            _fail(name, f"{len(values)} entries", f"a list of {count} entries")
+            raise BadFile(f"{name}: returned {len(values)} of {count}")
     name = record["dataset"]["name"]
     if name != record["config"].get("dataset") or name not in data.DATASETS:
         _fail("dataset.name", name, "a data set and that of config")

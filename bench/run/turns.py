@@ -13,11 +13,14 @@ import contextlib
 import time
 
 from bench.kit import files
-from bench.run.launch import Child, Paused, Watch, clock, lost
+from bench.run.launch import Child, clock, lost
+from bench.run.watch import Paused, Watch
 
 # What the parent sees of a run, an entry an epoch: its place in the order of
-# the round, seconds of the parent's clock, processor seconds while it waited.
-SEEN = ("position", "go_to_epoch_s", "epoch_to_done_s", "waiting_cpu_s")
+# the round, seconds of the parent's clock, processor seconds while it waited,
+# and in its epoch those of all its threads and of the busiest.
+SEEN = ("position", "go_to_epoch_s", "epoch_to_done_s", "waiting_cpu_s",
+        "cpu_s", "busiest_cpu_s")
 EVERY = 5    # rounds between two lines for people
 REST = 0.02  # seconds, of which there are at least as many between two turns
 
@@ -41,14 +44,17 @@ class Player:
         child, waited = self.child, None
         if None not in (self.rested, now := child.busy()):
             waited = max(0.0, now - self.rested)
-        begin = clock()
+        before, begin = child.threads(), clock()
         child.go()
         trained = child.expect(["epoch", str(number)], watch)
+        worked = [seconds - before.get(thread, 0.0)
+                  for thread, seconds in child.threads().items()]
         told = trained and child.expect(["done", str(number)], watch)
         if told:
             for name, value in zip(SEEN, (
                     position, trained[1] - begin, told[1] - trained[1],
-                    waited)):
+                    waited, sum(worked) if worked else None,
+                    max(worked, default=None))):
                 self.seen[name].append(value)
         self.rested, self.alive = child.busy(), bool(told) and not last
         if last or not told:  # it writes its record, or has failed

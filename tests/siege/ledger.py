@@ -2,9 +2,10 @@
 
 A test says which faults it injects by `@pytest.mark.fault("D1", "D5")`, or in
 a parameter by `marks=pytest.mark.fault("D1")`. The faults themselves stand in
-faults_*.toml beside this file. With --siege every test that injects a fault
-runs, a summary per group is printed, and docs/reliability.md is written. A
-test tells a count worth publishing by `record_property("siege", "...")`.
+faults_*.toml beside this file. With --siege every test that injects one of
+them runs, and every slow one; a summary per group is printed, and
+docs/reliability.md is written. A test tells a count worth publishing by
+`record_property("siege", "...")`.
 """
 
 import os
@@ -61,7 +62,8 @@ class Ledger:
                 self.collected[fault].append(item.nodeid)
         if self.siege:
             gone = [item for item in items if not injected_by(item)
-                    and HERE not in item.path.parents]
+                    and HERE not in item.path.parents
+                    and not item.get_closest_marker("slow")]
             config.hook.pytest_deselected(items=gone)
             items[:] = [item for item in items if item not in gone]
 

@@ -28,10 +28,13 @@ BASE = ("--contender", f"twig={TWIG}", "--variants", "twig:eager", "--dataset",
 
 NO_FIGURES = """
 import os, sys, types
+def nothing(name):
+    if name.startswith("__"):  # inspect asks all modules for their __file__
+        raise AttributeError(name)
+    return lambda *arguments: [] if name == "chosen" else None
 for name in ("axes", "style", "curves", "rows", "sizes", "parity"):
     stub = sys.modules[f"bench.report.figures.{name}"] = types.ModuleType(name)
-    stub.__getattr__ = lambda name: lambda *arguments: (
-        [] if name == "chosen" else None)
+    stub.__getattr__ = nothing
 """
 
 
@@ -116,6 +119,11 @@ def records(out):
             for path in sorted(Path(out, "runs").glob("*.json"))}
 
 
+def seal(path, edited):
+    """Write an edited record as if it had been published so."""
+    path.write_text(json.dumps({**edited, "sha256": record.digest(edited)}))
+
+
 def states(out):
     """{batch size: state} as the CSV has them."""
     return {int(row["batch_size"]): row["status"] for row in rows(out)}
@@ -196,7 +204,7 @@ def torn(out):
 
 # ---------------------------------------------------------- what is the same
 
-TIMES = ("timing", "memory", "turns", "block_started_unix_s")
+TIMES = ("timing", "memory", "turns", "block_started_unix_s", "sha256")
 
 
 def essence(out):

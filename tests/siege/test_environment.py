@@ -117,7 +117,7 @@ def test_runs_on_two_devices_are_not_compared(tmp_path):
     done = compare(tmp_path / "out", "--variants", "stub:eager", "other:eager",
                    "--contender", f"other={tmp_path / 'other.py'}")
     assert done.returncode == 1 and "NOT FAIR: device" in done.stderr
-    assert [row["status"] for row in rows(tmp_path / "out")] == ["ok", "ok"]
+    assert {row["status"] for row in rows(tmp_path / "out")} == {"ok"}
     summary = (tmp_path / "out" / "summary.md").read_text()
     assert "NOT FAIR" in summary and "## Ratios" not in summary
     assert not list((tmp_path / "out" / "figures").glob("c*"))
@@ -227,7 +227,8 @@ def test_without_matplotlib_the_tables_are_made(tmp_path):
     assert "no figures: planted" in done.stderr
     assert rows(out)[0]["status"] == "ok" and (out / "summary.md").exists()
     assert compare(out).returncode == 0
-    assert len(list((out / "figures").glob("*g"))) == 10
+    # Of two kinds each; one variant has no ratios and no parity.
+    assert len(list((out / "figures").glob("*g"))) == 6
 
 
 ODD = {

@@ -258,10 +258,22 @@ def test_a_record_from_another_device_stops_the_comparison(out, env):
     path = first_record(out)
     edited = json.loads(path.read_text())
     edited["environment"]["device_name"] = "NVIDIA of another machine"
-    path.write_text(json.dumps(edited))
+    runs.seal(path, edited)
     _, todo, said = again(out, env, code=1)
     assert todo == 0 and "NOT FAIR: device" in said
     assert "NOT FAIR" in (out / "summary.md").read_text()
+
+
+@pytest.mark.fault("C14")
+def test_a_record_that_was_edited_is_set_aside(out, env):
+    """A number that breaks no other rule."""
+    path = first_record(out)
+    edited = json.loads(path.read_text())
+    edited["timing"]["import_s"] += 0.5
+    path.write_text(json.dumps(edited))
+    done, todo, said = again(out, env)
+    assert todo > 0 and "sha256: not that of its content" in said
+    assert set(runs.states(out).values()) == {"ok"}
 
 
 @pytest.mark.fault("C17")

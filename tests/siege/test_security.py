@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from common import ROOT, call
+from siege import runs
 from siege.tools import (
     NAMES,
     compare,
@@ -112,7 +113,7 @@ def test_a_path_in_a_record_is_never_followed(finished, tmp_path):
                   "framework", "tail"):
         found[field] = "../../secret"
         found["config"].setdefault(field, str(secret))
-    path.write_text(json.dumps(found))
+    runs.seal(path, found)
     done = compare(out)
     assert done.returncode == 0 and "0 to run" in done.stdout
     for path in out.rglob("*"):

@@ -1,0 +1,96 @@
+"""What was timed is compared, too: the losses and accuracies of the runs that
+a comparison timed, in the precision and with the optimizer that it timed.
+
+The certificate looks at other runs of the same programs. Here runs with the
+same weights and batches are held beside each other: their first losses agree
+to rounding, later ones part, because rounding grows from step to step, and
+what is left is how far chance may move a mean.
+"""
+
+import math
+
+import numpy as np
+
+from bench.proof.judging import differences, most
+from bench.proof.rules import UNFAIR, grouped, judged
+
+# (steps, largest relative difference of a loss until then): seen 5e-7 and 9e-4
+# (judging.py says where).
+FIRST = ((2, 1e-5), (20, 1e-2))
+# Standard errors of a fraction, and of a mean loss whose spread is about 1.
+# Seen in 300 pairs of runs of ten epochs: 4.4 of a fraction, 0.8 of a loss.
+CHANCE, SPREAD = 10, 4
+
+
+def _who(r):
+    """Runs that agree in this train the same network on the same batches."""
+    config = {name: value for name, value in r["config"].items()
+              if name not in ("rung", "feed", "device")}
+    return str((sorted(config.items()), r.get("init_sha256"), r.get("order_sha256"),
+                r["dataset"].get("sha256")))
+
+
+def _first(r, other):
+    """The first steps, before rounding has grown."""
+    gaps = differences(*(one["steps"]["loss"][:FIRST[-1][0]]
+                         for one in (r, other)))
+    for steps, allowed in FIRST:
+        if (gap := most(gaps[:steps])) > allowed:
+            return (f"a loss of its first {len(gaps[:steps])} steps is "
+                    f"{gap:.1e} from {_short(other)}'s, allowed {allowed:.0e}")
+
+
+def _means(r, other):
+    """The mean loss of every epoch."""
+    allowed = SPREAD / math.sqrt(r["samples_per_epoch"])
+    for mine, theirs in zip(r["epochs"], other["epochs"]):
+        gap = abs(mine["train_loss"] - theirs["train_loss"])
+        if gap > allowed:
+            return (f"the mean loss of epoch {mine['epoch']} is {gap:.2g} from "
+                    f"{_short(other)}'s, allowed {allowed:.2g}")
+
+
+def _accuracies(r, other):
+    """Accuracies of every epoch, on each part of the data."""
+    for mine, theirs in zip(r["epochs"], other["epochs"]):
+        for part in ("train", "val", "test"):
+            p, n = theirs[f"{part}_accuracy"], r["dataset"]["sizes"][part]
+            gap = abs(mine[f"{part}_accuracy"] - p)
+            # Of a set that is all but right, one in a hundred may be wrong.
+            spread = math.sqrt(max(p * (1 - p), 0.01) / n)
+            if gap > CHANCE * spread:
+                return (f"the {part} accuracy after epoch {mine['epoch']} is "
+                        f"{100 * gap:.2g} percentage points from "
+                        f"{_short(other)}'s, allowed "
+                        f"{100 * CHANCE * spread:.2g}")
+
+
+def _short(r):
+    return f"{r['contender']} {r['config']['rung']}"
+
+
+# As WITHIN in rules.py; a check is of a run beside that of its group which is
+# nearest to all the others.
+RULES = (
+    ("the first losses agree", _first, UNFAIR, "to rounding",
+     "what it computes only in the run that was timed: its precision, its "
+     "first batches, its update"),
+    ("the mean losses agree", _means, UNFAIR, "as near as chance would be",
+     "batches or steps that are left out after the first"),
+    ("the accuracies agree", _accuracies, UNFAIR, "as near as chance would be",
+     "which weights and images are evaluated"),
+)
+
+
+def losses(done):
+    """A Verdict a rule; done: finished records. TF32 is not judged: how far
+    its rounding may go is not known here."""
+    runs = []
+    for members in grouped([r for r in done
+                            if r["config"]["precision"] != "tf32"], _who):
+        nearest = min(members, key=lambda r: sum(
+            np.sum(differences(*(one["steps"]["loss"][:FIRST[-1][0]]
+                                 for one in (r, other))))
+            for other in members))
+        runs += [(r, nearest) for r in members if r is not nearest]
+    return [judged(entry, runs) for entry in RULES]
