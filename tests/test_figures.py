@@ -28,7 +28,7 @@ def certificate(*families):
     return {"rows": [{
         "contender": name, "rung": rung, "feed": "device",
         "optimizer": optimizer, "lr": lr, "precision": precision,
-        "batch_size": 256, "epochs": 1, "steps": 100, "steps_bounded": 100,
+        "batch_size": 256, "seed": 0, "epochs": 1, "steps": 100, "steps_bounded": 100,
         "reference": "torch eager",
         "losses": list(1 / np.arange(1, 101) + tiny)}
         for optimizer, lr, precision in families
@@ -126,7 +126,7 @@ def test_a_run_that_was_not_steady_has_a_cross_at_its_slowest_epoch(drawn):
 
 def test_energy_is_drawn_where_it_was_measured(drawn):
     weighed = [{"kind": "energy", "block": 0, "contender": "jax",
-                "rung": "step", "feed": "device", "batch_size": 256,
+                "rung": "step", "feed": "device", "batch_size": 256, "seed": 0,
                 "measurements": {"gross": {"value": 20.0},
                                  "net": {"value": 12.0}}}]
     axis, = drawn(Found(comparison(), PROVED, [], {}, weighed))["energy"].axes

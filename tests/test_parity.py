@@ -6,9 +6,11 @@ from common import DATASET, FOLDER, ROOT, STUB, call, losses, train
 
 from bench.kit import weights
 from bench.proof import certificate
-from bench.run import lesson, record
+from bench.run import lesson, plan, record
 
 JAX, TORCH = "mlp_jax.py", "mlp_torch.py"
+# As --variants has them; those on a GPU are left out where there is none.
+EVERY = [":".join(variant) for variant in plan.every_variant()]
 
 
 @pytest.fixture(scope="module")
@@ -43,32 +45,36 @@ def test_real_runs_agree_in_what_they_record(init, tmp_path):
         assert got["compilations"] == [1, 0], (script, rung)
 
 
-def test_every_rung_and_feed_is_certified(tmp_path):
-    """`make certify` with 1,280 images: three epochs, both optimizers in
-    float64 and SGD in float32. Each function of the pair is in one of these
-    variants; those left out feed the same functions in another way."""
-    done = call(ROOT / "compare.py", "--only", "certify", "--dataset", DATASET,
+@pytest.mark.parametrize("flags, optimizers", [
+    (("--only", "audit", "--optimizer", "sgd", "--lr", 0.1, "--seeds", 0,
+      "--variants", *EVERY), ["sgd"]),
+    pytest.param(("--only", "certify"), ["adam", "sgd"],
+                 marks=pytest.mark.slow)], ids=["quick", "make certify"])
+def test_every_rung_and_feed_is_certified(tmp_path, flags, optimizers):
+    """With 1,280 images, three epochs. The quick way: the certificate of a
+    comparison that is never run."""
+    done = call(ROOT / "compare.py", *flags, "--dataset", DATASET,
                 "--data-dir", FOLDER, "--examples", 1280, "--batch-sizes", 64,
-                "--variants", "jax:eager", "jax:step", "jax:epoch",
-                "jax:step:host", "torch:eager", "torch:eager:host",
-                "torch:step", "--out", tmp_path, timeout=1200)
-    assert done.returncode == 0, done.stdout + done.stderr
+                "--out", tmp_path, timeout=1200)
+    assert "arity proved" in done.stdout, done.stdout + done.stderr
     rows = certificate.load(tmp_path / "certificate.json")["rows"]
     assert {(row["precision"], row["optimizer"]) for row in rows} == {
-        ("fp64", "adam"), ("fp64", "sgd"), ("fp32", "sgd")}
+        (precision, optimizer) for precision in ("fp32", "fp64")
+        for optimizer in optimizers}
     for row in rows:
-        if "reason" in row:  # no C++ compiler
+        if "reason" in row:  # no C++ compiler, no NVIDIA GPU
             assert row["contender"] == "torch" and row["unavailable"], row
             continue
-        assert row["proved"] and row["steps_bounded"] == 60, row
+        assert row["proved"] and row["steps_bounded"] == (
+            20 if (row["precision"], row["optimizer"]) == ("fp32", "adam")
+            else 60), row
         # No rounding grows into what a difference in the mathematics makes.
         assert row["precision"] == "fp32" or row["loss"] < 1e-12, row
     assert {row["rung"] for row in rows if row["proved"]} >= {
         "eager", "step", "epoch"}
     # The functions of both were looked at, wherever the data lie.
     assert all(row["logits"] is not None and row["gradient"] is not None
-               for row in rows if row["feed"] == "device"
-               and "reason" not in row)
+               for row in rows if row["seed"] == 0 and "reason" not in row)
 
 
 def test_a_program_of_the_kit_and_the_pair_keep_one_record(tmp_path):

@@ -10,10 +10,17 @@ SHORT = 100        # steps that float32 is bounded for, and the least there are
 BOUNDED = {"sgd": SHORT, "adam": 20}  # Adam divides by rounding: fewer
 EARLY = 2          # of them: the first loss, and that after the first update
 REFERENCE = ("torch", "eager", "device")
-# What is compared, in the order of the computation: the first that differs is
-# nearest to the cause.
-FOUND = ("logits", "gradient", "loss", "first_losses", "accuracy",
-         "evaluation", "weights")
+# What is compared, in the order of the computation, and what to look at where
+# it differs: the first that does is nearest to the cause.
+FOUND = {
+    "logits": "the forward pass, the weights it gets, its precision",
+    "gradient": "the loss, and what it is the mean of",
+    "loss": "the update, its rates, the order of the batches, and what is left "
+            "over from an epoch",
+    "first_losses": "the precision of products, the first batches",
+    "accuracy": "what counts as right",
+    "evaluation": "which images are evaluated, and with which weights",
+    "weights": "the update"}
 
 
 def bound(row, name):
@@ -132,11 +139,13 @@ def doubt(row):
     if "reason" in row:
         return f"not compared: {row['reason']}"
     if len(row["losses"]) != row["steps"]:
-        return f"returned {len(row['losses'])} of {row['steps']} losses"
+        return (f"returned {len(row['losses'])} of {row['steps']} losses. Look "
+                "first at the loop over the batches")
     if row["steps_bounded"] != asked(row):
         return (f"{row['reference']}, the reference, returned "
                 f"{row['steps_bounded']} of {asked(row)} losses")
     for name in FOUND:
         if row[name] is not None and not 0 <= row[name] <= bound(row, name):
             return (f"{name} differs by {row[name]:.1e} from "
-                    f"{row['reference']}, allowed {bound(row, name):.0e}")
+                    f"{row['reference']}, allowed {bound(row, name):.0e}. Look "
+                    f"first at {FOUND[name]}")

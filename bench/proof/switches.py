@@ -44,16 +44,16 @@ def _modes(r, _):
     for mode, usual in USUAL.items():
         if found.get(mode, usual) != usual:
             return f"{mode} is {found[mode]!r} at its end"
-    threads, said = found.get("threads"), r["environment"]["threads"]
+    threads, said = found.get("threads"), r["environment"].get("threads")
     if threads not in (None, said):
         return f"had {threads} threads at its end, and said {said}"
 
 
 def _working(r, _):
-    turns, threads = r["turns"], r["environment"]["threads"]
+    turns, threads = r["turns"], r["environment"].get("threads")
     every, busiest = (sum(filter(None, turns[name]))
                       for name in ("cpu_s", "busiest_cpu_s"))
-    if (threads > 1 and r["environment"]["device_kind"] == "cpu"
+    if ((threads or 0) > 1 and r["environment"]["device_kind"] == "cpu"
             and r["framework"] in POOLS and every - busiest < SHARE * every):
         return (f"says {threads} threads, but one did "
                 f"{100 * busiest / every:.3g} % of the work")

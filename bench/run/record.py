@@ -46,6 +46,7 @@ of a run that is ok
   environment.device_kind  text     -      script cpu or cuda
   environment.device_name  text     -      script its own name
   environment.cpu_model    text     -      lab    the processor
+  environment.threads      whole??  1..    script that it says work on the host
   environment.cores        whole    1..    lab    cores of the run
   environment.variables    object?? -      lab    that change results or speed
   environment.modes        object?? -      lab    that change speed, at its end
