@@ -56,7 +56,8 @@ def test_every_rung_and_feed_is_certified(tmp_path, flags, optimizers):
     done = call(ROOT / "compare.py", *flags, "--dataset", DATASET,
                 "--data-dir", FOLDER, "--examples", 1280, "--batch-sizes", 64,
                 "--out", tmp_path, timeout=1200)
-    assert "arity proved" in done.stdout, done.stdout + done.stderr
+    # Without runs the comparison itself is no success.
+    assert done.returncode == (flags[1] == "audit"), done.stdout + done.stderr
     rows = certificate.load(tmp_path / "certificate.json")["rows"]
     assert {(row["precision"], row["optimizer"]) for row in rows} == {
         (precision, optimizer) for precision in ("fp32", "fp64")

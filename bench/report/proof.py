@@ -46,8 +46,10 @@ def parity(found):
                 for row in members if not row["proved"]]
         rows.append((
             name(variant), optimizer, precision,
-            *(", ".join(str(row[field]) for row in members)
-              for field in ("batch_size", "steps")),
+            ", ".join(f"{row['batch_size']}" + (
+                f" (seed {row['seed']})" if row["seed"] else "")
+                for row in members),
+            ", ".join(str(row["steps"]) for row in members),
             *(max((row[field] for row in members
                    if row.get(field) is not None), default=None)
               for field in COMPARED), [*said, "proved"][0]))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.proof.judging import bound, differences
-from bench.proof.traces import key
+from bench.proof.traces import SEED, key
 from bench.report.figures.axes import panels
 from bench.report.figures.style import SOFT, legend, looks, note
 from bench.report.words import name
@@ -21,8 +21,8 @@ def parity(found):
          f"relative difference from {rows[0]['reference']}"], 2.7)
     for size, axes in columns.items():
         for precision, text in (("fp64", "float64"), ("fp32", "float32")):
-            mine = [row for row in rows if row["batch_size"] == size
-                    and row["precision"] == precision]
+            mine = [row for row in rows if row["precision"] == precision
+                    and (row["batch_size"], row["seed"]) == (size, SEED)]
             if mine:
                 _compare(*axes, mine)
                 allowed = bound(mine[0], "loss")
