@@ -17,7 +17,8 @@ def load_script(path):
     """The script as a module, without running its main. As when it runs
     itself, what lies beside it can be imported."""
     sys.path.insert(1, str(Path(path).resolve().parent))
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(  # it may be called gc.py
+        f"contender_{Path(path).stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
