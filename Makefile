@@ -45,7 +45,7 @@ all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 25 min), draw
 quick: $(READY)  ## the same, small: 8 runs of two epochs (2 min)
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
-certify: $(READY)  ## prove that every rung and feed computes the same (15 min)
+certify: $(READY)  ## prove that every rung and feed computes the same (12 min)
 	$(PY) compare.py --dataset auto --only certify $(ARGS)
 
 audit: $(READY)  ## is the comparison in results/ fair: a verdict per rule

@@ -6,9 +6,9 @@ record and its final weights say is compared with one reference (torch eager,
 the textbook loop, where it runs): loss and accuracy of every step, every
 evaluation, every weight; and, by the functions of the two scripts, logits and
 gradients of the first batch. In float64 rounding is far below the effect of
-any difference in the mathematics, so the bound is tight; float32 is bounded
-over the first 100 steps of SGD only, because rounding grows with every step
-and Adam divides by it.
+any difference in the mathematics, so the bound is tight. In float32 rounding
+grows with every step, and Adam divides by it: the first 100 steps of SGD are
+bounded and the first 20 of Adam.
 """
 
 from itertools import product
