@@ -177,6 +177,10 @@ def ending(args, found, drawn):
         warn(PROG, f"{lost} of {len(found.records)} runs are not ok: see the "
                    f"reasons in {os.path.join(args.out, 'summary.md')}. Run "
                    "the same command again to try them again")
+    if not found.records:
+        warn(PROG, f"no run of these flags lies in {args.out!r}. Leave out "
+                   "--only to run them")
+        return FAILED
     if {r["status"] for r in found.records} == {"unavailable"}:
         return ENVIRONMENT
     return FAILED if lost or not drawn or found.unfair or not proved else OK

@@ -80,6 +80,22 @@ TRAIN = "order, rates(args, epoch, len(order)))"
 PROGRAM = "    program = jax.jit(function, donate_argnums=0)\n"
 
 
+TRAINED = ("        state, metrics = train_epoch(program, args, state, "
+           "*sets[\"train\"],\n                                     order, "
+           "rates(args, epoch, len(order)))\n")
+
+
+def around(line):
+    """Before an epoch with True, after it with False: this line."""
+    return TRAINED, (f"        {line.format(True)}\n{TRAINED}"
+                     f"        {line.format(False)}\n")
+
+
+def whole(lines, plant="    metrics = []\n"):
+    """Before the steps of train_epoch: these lines."""
+    return plant, lines + plant
+
+
 def inside(line, plant=EPOCH):
     """In each step of train_epoch, after it: this line."""
     return plant, f"{plant}        {line}\n"
@@ -113,7 +129,69 @@ SCRIPT_FAULTS += [
      "    metrics = []\n    torch.set_num_threads(1)\n", "sgd",
      "not compared: RuntimeError"),
 ]
+SCRIPT_FAULTS += [
+    # Not what its rung and its feed say; switched on and off around an epoch.
+    ("training data left on the host", JAX, '(part, args.feed) == ("train", '
+     '"host")', 'part == "train"', "sgd", "not compared: RuntimeError"),
+    ("a scan under the rung step", JAX, *whole("    if args.rung == 'step':\n"
+     "        return scan_epoch(partial(train_step, UPDATES[args.optimizer]),\n"
+     "                          state, images, labels, order, lrs)\n"), "sgd",
+     "not compared: RuntimeError"),
+    ("metrics kept in an array of NumPy", JAX,
+     *inside("np.empty((1, 2))[0] = metric"), "sgd",
+     "not compared: RuntimeError"),
+    ("the loss logged every 20 steps", JAX,
+     *inside("if len(metrics) % 20 == 0: sys.stderr.write(str(metric))"), "sgd",
+     "not compared: RuntimeError"),
+    ("anomaly detection around each epoch", TORCH, *around(
+     "torch.autograd.set_detect_anomaly({})"), "sgd",
+     "not compared: RuntimeError"),
+    ("an epoch for warming up", JAX, "    tell(args, \"ready\", wait=True)\n",
+     "    order = data.batch_order(len(sets['train'][0]), args.batch_size, 0, 0)\n"
+     "    train_epoch(program, args, jax.tree.map(jnp.copy, state),\n"
+     "                *sets['train'], order, rates(args, 0, len(order)))\n"
+     "    tell(args, \"ready\", wait=True)\n", "sgd",
+     "not compared: RuntimeError"),
+]
 SLOW_FAULTS = [
+    ("a median by NumPy", JAX, *inside("np.median(metric)"), "sgd",
+     "not compared: RuntimeError"),
+    ("a stack by NumPy", JAX, *inside("np.stack([metric])"), "sgd",
+     "not compared: RuntimeError"),
+    ("a float32 of NumPy", JAX, *inside("np.float32(metric[0])"), "sgd",
+     "not compared: RuntimeError"),
+    ("a copy by NumPy", JAX, *inside("np.copy(metric)"), "sgd",
+     "not compared: RuntimeError"),
+    ("a comparison by NumPy", JAX, *inside("np.allclose(metric, 0)"), "sgd",
+     "not compared: RuntimeError"),
+    ("a view of the memory", JAX, *inside("memoryview(metric)"), "sgd",
+     "not compared: RuntimeError"),
+    ("an exchange by DLPack", JAX, *inside("np.from_dlpack(metric)"), "sgd",
+     "not compared: RuntimeError"),
+    ("an exchange of PyTorch's by DLPack", TORCH,
+     *inside("np.from_dlpack(metric)"), "sgd", "not compared: RuntimeError"),
+    ("PyTorch's comparison of the loss", TORCH,
+     *inside("torch.equal(metric, metric)"), "sgd",
+     "not compared: RuntimeError"),
+    ("a line of progress", TORCH, *inside("sys.stdout.write('.')"), "sgd",
+     "not compared: RuntimeError"),
+    ("a pause by an event", TORCH, "    metrics = []\n", "    metrics = []\n"
+     "    import threading\n    threading.Event().wait(0.01)\n", "sgd",
+     "not compared: RuntimeError"),
+    ("a profiler around each epoch", TORCH, TRAINED, "        with torch.profiler"
+     f".profile():\n    {TRAINED.rstrip()}\n", "sgd",
+     "not compared: RuntimeError"),
+    ("a search for NaN around each epoch", JAX, *around(
+     "jax.config.update('jax_debug_nans', {})"), "sgd",
+     "not compared: RuntimeError"),
+    ("no garbage collection while it trains", TORCH, TRAINED,
+     "        import gc\n        gc.disable()\n"
+     f"{TRAINED}        gc.enable()\n", "sgd", "not compared: RuntimeError"),
+    ("denormals left to PyTorch", TORCH, "    torch.set_flush_denormal(True)\n",
+     "", "sgd", "not compared: RuntimeError"),
+    ("data on the device under feed host", JAX, '(part, args.feed) == ("train",'
+     ' "host")', 'part == ""', "sgd", "not compared: RuntimeError", "step",
+     "host"),
     ("the first order in every epoch", JAX, "args.seed, epoch)",
      "args.seed, 0)", "sgd", "loss"),
     ("the first epoch's rates in every epoch", JAX, TRAIN,
@@ -378,8 +456,9 @@ RECORD_FAULTS += [
     ("another version of the framework", put("environment", "jax", "0.9"),
      "versions"),
     ("another version of NumPy", put("environment", "numpy", "1.26"),
-     "versions"),
-    ("another Python", put("environment", "python", "3.13.1"), "versions"),
+     "Python and NumPy"),
+    ("another Python", put("environment", "python", "3.13.1"),
+     "Python and NumPy"),
     ("XLA told to use one thread", variable(
         "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false"), "variables"),
     ("OpenMP's threads set in one run", variable("OMP_NUM_THREADS", "1"),
@@ -462,6 +541,34 @@ RECORD_FAULTS += [
         "turns", "waiting_cpu_s", [None, 0.5, 0.5]), "who waits sleeps"),
     ("a compilation found in a cache", put("timing", "compile_s", 0.09),
      "cold means cold"),
+    ("another priority", put("environment", "priority", "10 of class 0"),
+     "priority"),
+    ("PyTorch's kernels chosen by hand", variable(
+        "ATEN_CPU_CAPABILITY", "default"), "variables"),
+    ("denormals computed", mode("torch flushes denormals", False),
+     "modes that change speed"),
+    ("float64 called float32", lambda r: losses_from(
+        0, lambda loss: loss * (1 + 1e-9))(r), "precision of the losses"),
+    ("TF32 on a processor", put("config", "precision", "tf32"),
+     "precision of the losses"),
+    ("one program under the rung eager", lambda r: (
+        r["config"].update(rung="eager"), r["timing"].update(
+            compile_s=None, first_epoch_s=r["timing"]["epoch_s"][0]),
+        r.update(compilations=[0, 1, 0, 0])), "compilations"),
+    ("batch orders drawn ahead", put("timing", "order_s", [1e-6] * 3),
+     "times are in order"),
+    ("a batch order longer than its epoch", put("timing", "order_s", [9.0] * 3),
+     "times are in order"),
+    ("an epoch of another run", lambda r: r["epochs"][1].update(epoch=7),
+     "times are in order"),
+    ("a compile clock that starts late", lambda r: r["timing"].update(
+        trace_s=0.5, lower_s=0.4), "medians and sums"),
+    ("a test loss that no epoch has", put("final", "test_loss", 0.1),
+     "medians and sums"),
+    ("a total of other turns", put("timing", "total_s", 99.0),
+     "medians and sums"),
+    ("work of other turns", lambda r: r["epochs"][1].update(worked_s=99.0),
+     "medians and sums"),
 ]
 
 

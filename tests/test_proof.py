@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from common import DATASET, FOLDER, ROOT, call, train
 from planted import JAX, PAGE, RECORD_FAULTS, SCRIPT_FAULTS, SLOW_FAULTS, TORCH, page
-from records import comparison, make
+from records import comparison, count, make
 
 from bench.proof import audit, certificate, judging
 from bench.proof.traces import _read
@@ -20,12 +20,14 @@ FLOOR = {"flops": 200e9, "device": "cpu"}
 RATES = {"sgd": 0.1, "adam": 1e-3}
 
 
-def flags_of(optimizer, rung, weights, precision="fp64", batch_size=64):
+def flags_of(optimizer, rung, weights, precision="fp64", batch_size=64,
+             feed="device", schedule="cosine"):
     return [f"--dataset={DATASET}", f"--data-dir={FOLDER}",
             f"--optimizer={optimizer}", f"--lr={RATES[optimizer]}",
             f"--rung={rung}", "--examples=1300", f"--precision={precision}",
             f"--batch-size={batch_size}", f"--init={weights}", "--epochs=2",
-            "--schedule=cosine", "--hidden", "128", "128"]
+            f"--feed={feed}", f"--schedule={schedule}",
+            "--hidden", "128", "128"]
 
 
 # All of them in one process: importing a framework takes longer than a look.
@@ -43,14 +45,14 @@ for script, flags, sizes, out in json.loads(sys.argv[1]):
 
 
 def traces_of(folder, programs):
-    """{name: (script, optimizer, rung, precision, batch size)} -> {name:
+    """{name: (script, optimizer, rung, precision, batch size, …)} -> {name:
     trace or reason}, made as a certificate makes them."""
     weights, jobs, looks, rows = folder / "init.npz", [], [], {}
     assert call(JAX, "--epochs", 0, "--hidden", 128, 128, "--dataset", DATASET,
                 "--data-dir", FOLDER, "--save", weights).returncode == 0
-    for n, (name, (script, optimizer, rung, precision, size)) in enumerate(
-            programs.items()):
-        flags = flags_of(optimizer, rung, weights, precision, size)
+    for n, (name, (script, optimizer, rung, precision, size, *more)
+            ) in enumerate(programs.items()):
+        flags = flags_of(optimizer, rung, weights, precision, size, *more)
         out = folder / str(n)
         jobs.append([str(out), [CHILD, "program", str(script), *flags,
                                 f"--json={out}.json", f"--save={out}.npz"]])
@@ -78,14 +80,14 @@ def judge(optimizer, trace, expected, precision="fp64", batch_size=64):
 def mutants(folder, faults):
     """{fault: trace or reason} of every mutant, and of the true pair."""
     programs = {}
-    for number, (fault, script, old, new, optimizer, _, *rung) in enumerate(
+    for number, (fault, script, old, new, optimizer, _, *more) in enumerate(
             faults):
+        rung, *feed = more or ["step" if script == JAX else "eager"]
         source = script.read_text("utf-8")
         assert source.count(old) == 1, (fault, source.count(old))
         mutant = folder / f"{script.stem}_{number}.py"
         mutant.write_text(source.replace(old, new), "utf-8")
-        programs[fault] = (mutant, optimizer, *(
-            rung or ["step" if script == JAX else "eager"]), "fp64", 64)
+        programs[fault] = mutant, optimizer, rung, "fp64", 64, *feed
     for script, rung in ((JAX, "step"), (TORCH, "eager")):
         for optimizer in RATES:
             programs[script.stem, optimizer] = (script, optimizer, rung,
@@ -145,6 +147,19 @@ def test_tf32_called_float32_is_named_at_any_batch_size(tmp_path):
     assert [row["proved"] for row in judged] == [False, True]
     assert judged[0]["loss"] < 1e-3 < 100 * judged[0]["logits"]
     assert ": logits differs" in certificate.explain(judged[0])
+
+
+def test_rates_that_fall_only_in_the_timed_schedule_are_named(tmp_path):
+    """By the row of another seed, which trains with it."""
+    old, mutant = "np.full(steps, args.lr, args.dtype)", tmp_path / "falls.py"
+    mutant.write_text(JAX.read_text("utf-8").replace(old, (
+        "np.full(steps, args.lr * 0.9 ** epoch, args.dtype)")), "utf-8")
+    found = traces_of(tmp_path, {
+        script.stem: (script, "sgd", rung, "fp64", 64, "device", "constant")
+        for script, rung in ((mutant, "step"), (TORCH, "eager"))})
+    judged = judge("sgd", *found.values())
+    assert [row["proved"] for row in judged] == [False, True]
+    assert ": loss differs" in certificate.explain(judged[0])
 
 
 @pytest.mark.parametrize("step, gap, proved", [
@@ -224,6 +239,32 @@ def test_a_fault_in_a_record_is_named(fault):
     assert broken[rule].level == level
     if level == audit.UNFAIR:
         assert "jax" in broken[rule].words and "seed 1" in broken[rule].words
+
+
+def test_a_record_that_was_copied_is_named():
+    records = comparison()
+    (broken,) = audit.unfair(audit.audit([*records, records[2]], peak=FLOOR))
+    assert broken.rule == "runs are counted once"
+    assert "jax step, batch 256, seed 1: 2 records" in broken.words
+
+
+def test_a_compile_clock_that_starts_late_is_seen_over_all_runs():
+    """One run may be late, beside other work; all of a variant are not."""
+    records = comparison()
+    for number, r in enumerate(records[::2]):
+        r["turns"]["ready_s"] += 20
+        count(r)
+        broken = audit.unfair(audit.audit(records, peak=FLOOR))
+        assert bool(broken) == (number == 2)
+    assert broken[0].rule == "little before the first turn"
+
+
+def test_who_evaluates_too_little_accuses_nobody():
+    records = [make("torch", rung, 256) for rung in ("eager", "model", "step")]
+    records[0]["turns"]["epoch_to_done_s"] = [0.001] * 3
+    records[0]["timing"]["evaluate_s"] = 0.003
+    count(records[0])
+    assert not audit.unfair(audit.audit(records, peak=FLOOR))
 
 
 def test_caches_are_compared_inside_a_block():

@@ -17,7 +17,9 @@ from bench.proof.rules import (
     WARNING,
     Verdict,
     advised,
+    grouped,
     name,
+    variant_at,
     who,
     within,
 )
@@ -58,9 +60,9 @@ def _cached(r):
         RUNGS[r["config"]["rung"]].ahead)
 
 
-def _versions(r):
-    return {name: value for name, value in sorted(r["environment"].items())
-            if name in ("python", "numpy", "jax", "jaxlib", "torch", "cuda")}
+def _versions(*names):
+    return lambda r: {name: r["environment"].get(name) for name in names
+                      if name in r["environment"]}
 
 
 # (rule, what must be equal, between the runs that agree in this, what `vary`
@@ -68,7 +70,9 @@ def _versions(r):
 SAME = (
     ("device", _device, _none, None),
     ("processor", _of("environment", "cpu_model"), _none, None),
-    ("versions", _versions, _of("framework"), None),
+    ("Python and NumPy", _versions("python", "numpy"), _none, None),
+    ("versions", _versions("jax", "jaxlib", "torch", "cuda"),
+     _of("framework"), None),
     ("variables", variables, _none, None),
     ("precision", _of("config", "precision"), _none, None),
     ("data", _of("dataset", "sha256"), _none, None),
@@ -79,6 +83,7 @@ SAME = (
     ("schedule", _of("config", "schedule"), _none, None),
     ("threads", _of("environment", "threads"), _none, None),
     ("cores", _of("affinity"), _none, None),
+    ("priority", _of("environment", "priority"), _none, None),
     ("compile cache", _of("cache"), _cached, "cache"),
     ("steps per epoch", _of("steps_per_epoch"), _size, None),
     ("samples per epoch", _of("samples_per_epoch"), _size, None),
@@ -108,6 +113,7 @@ def _across(done, vary):
         yield Verdict(rule, FAIR, words + ", ".join(values[:4])
                       + " …" * (len(values) > 4))
     yield _residency(done)
+    yield _once(done)
 
 
 def _residency(done):
@@ -125,6 +131,18 @@ def _residency(done):
     return Verdict(rule, FAIR, "shared by all contenders")
 
 
+def _once(done):
+    """A record that is there twice would count twice."""
+    rule = "runs are counted once"
+    for same in grouped(done, lambda r: (
+            variant_at(r), r["config"]["seed"], r["block_started_unix_s"])):
+        if len(same) > 1:
+            return Verdict(rule, UNFAIR, advised(
+                f"{name(same[0])}: {len(same)} records of one block",
+                "files that were copied"))
+    return Verdict(rule, FAIR, "one record a run")
+
+
 def _show(value):
     """A value in a verdict; of a long hash the beginning."""
     text = str(value)
@@ -138,7 +156,7 @@ def audit(records, vary=(), peak=None):
     on purpose; `peak`: {"flops", "device"} of the machine, or None."""
     done = [r for r in records if r["status"] == "ok"]
     if not done:
-        return [Verdict("runs", UNFAIR, "no run finished")]
+        return [Verdict("runs", UNKNOWN, "none of these flags has finished")]
     return [*_across(done, vary), *within(done, peak), *clocks(done),
             *losses(done), *switches(done)]
 

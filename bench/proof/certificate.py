@@ -1,14 +1,14 @@
 """The parity certificate: proof that what is timed computes the same.
 
 From the same initial weights and the same batches, with a falling learning
-rate, every program runs for at least one whole epoch, as it is timed. What its
-record and its final weights say is compared with one reference (torch eager,
-the textbook loop, where it runs): loss and accuracy of every step, every
-evaluation, every weight; and, by the functions of the two scripts, logits and
-gradients of the first batch. In float64 rounding is far below the effect of
-any difference in the mathematics, so the bound is tight. In float32 rounding
-grows with every step, and Adam divides by it: the first 100 steps of SGD are
-bounded and the first 20 of Adam.
+rate (with another seed: the one that is timed), every program runs for at least
+one whole epoch, as it is timed. What its record and its final weights say is
+compared with one reference (torch eager, the textbook loop, where it runs):
+loss and accuracy of every step, every evaluation, every weight; and, by the
+functions of the two scripts, logits and gradients of the first batch. In
+float64 rounding is far below the effect of any difference in the mathematics,
+so the bound is tight. In float32 rounding grows with every step, and Adam
+divides by it: the first 100 steps of SGD are bounded and the first 20 of Adam.
 """
 
 from itertools import product
@@ -73,7 +73,7 @@ def obtain(grid, rows):
     identity = files.digest([
         {name: grid.code(name) for name in {row["contender"] for row in rows}},
         [grid.settings[name] for name in ("dataset", "split", "examples",
-                                          "hidden", "device")],
+                                          "hidden", "device", "schedule")],
         *(path.read_text("utf-8")
           for path in sorted(CHILD.parent.glob("*.py"))),
         *(grid.weights[seed][1] for seed in sorted({row["seed"]

@@ -1,30 +1,34 @@
-"""While a program is certified, nothing waits inside its clock: an epoch that
-reads a value of the device, evaluates, prints or sleeps is an error.
+"""While a program is certified, nothing waits or hides inside its clock: an
+epoch that reads a value of the device, evaluates, prints or sleeps is an error,
+and so is one that is not what its rung and its feed say.
 
-On a GPU both frameworks have a switch for that. On a CPU, where device and host
-share one memory, JAX's does nothing, so what turns an array into a value of the
-host is replaced for as long as an epoch is trained.
+On a GPU both frameworks have a switch for reading. On a CPU, where device and
+host share one memory, JAX's does nothing: there an epoch of JAX is first called
+with arrays that have no values, and what makes a tensor of PyTorch a value of
+the host is replaced for as long as an epoch is trained.
 """
 
-import builtins
 import contextlib
-import functools
 import sys
+import threading
 import time
+from functools import partial
 from unittest import mock
 
 import numpy as np
 
 import data
 from bench.kit import program
+from bench.kit.rungs import RUNGS
+from bench.proof.switches import unusual
+from bench.run.child import modes
 
 # What makes a tensor a value of the host, or waits for it.
 TENSOR = ("item", "tolist", "numpy", "cpu", "__array__", "__float__", "__int__",
-          "__bool__", "__index__", "__complex__", "__format__")
-ARRAY = ("item", "tolist", "__array__", "__float__", "__int__", "__bool__",
-         "__index__", "__complex__", "__format__", "block_until_ready")
-# Written in C, they ask no method of an array.
-OF_NUMPY = ("array", "asarray", "isfinite", "isnan")
+          "__bool__", "__index__", "__complex__", "__format__", "__dlpack__",
+          "equal", "allclose", "nonzero", "is_nonzero")
+# What shows or awaits an array of JAX and reads none that has no values.
+ARRAY = ("__format__", "__repr__", "__str__", "block_until_ready")
 
 
 def watch():
@@ -33,99 +37,172 @@ def watch():
     run, train = data.run, program.Run.train
 
     def of_the_pair(main):
-        names, evaluate = main.__globals__, main.__globals__.get("evaluate")
-        if evaluate and "train_epoch" in names:
-            names["evaluate"] = outside = _Outside(evaluate)
-            for name in ("build", "train_epoch"):
-                names[name] = outside.during(names[name], name)
+        names = main.__globals__
+        if {"build", "evaluate", "train_epoch"} <= names.keys():
+            look = _Look(names["evaluate"])
+            epoch, names["evaluate"] = names["train_epoch"], look.evaluate
+            names["build"] = look.during("build", names["build"])
+
+            def train_epoch(program, args, state, *batches):
+                counted = _Counted(program)
+                found = look.epoch(partial(epoch, counted, args), args, state,
+                                   *batches)
+                counted.check(args, len(found[1]))
+                return found
+            names["train_epoch"] = train_epoch
         run(main)
 
     def of_the_kit(self, train_epoch, evaluate, state):
-        outside = _Outside(evaluate)
-        return train(self, outside.during(train_epoch, "train_epoch"), outside,
-                     state)
+        look = _Look(evaluate)
+        return train(self, partial(look.epoch, train_epoch, self.args),
+                     look.evaluate, state)
 
     data.run, program.Run.train = of_the_pair, of_the_kit
 
 
-class _Outside:
-    """evaluate(), which raises RuntimeError while it is called from inside."""
+class _Counted:
+    """The program that an epoch calls, and how often."""
+
+    def __init__(self, program):
+        self.program, self.times, self.traced = program, 0, None
+
+    def __call__(self, state, *batch):
+        jax = sys.modules.get("jax")
+        if jax and any(isinstance(leaf, jax.core.Tracer)
+                       for leaf in jax.tree.leaves(state)):
+            # Once says all: a step does not know how many came before it.
+            self.traced = self.traced or self.program(state, *batch)
+            return self.traced
+        self.times += 1
+        return self.program(state, *batch)
+
+    def check(self, args, returned):
+        """Raise RuntimeError unless it was called as its rung says for as many
+        losses as were returned."""
+        wanted = 1 if RUNGS[args.rung].whole else returned
+        if self.times != wanted:
+            raise RuntimeError(f"train_epoch calls its program {self.times} "
+                               f"times; {args.rung} means {wanted}")
+
+
+class _Look:
+    """An epoch that is looked at, and evaluate(), which is not for inside."""
 
     def __init__(self, evaluate):
-        self.evaluate, self.inside = evaluate, None
+        self.given, self.inside, self.trained = evaluate, None, False
 
-    def __call__(self, *arguments):
+    def evaluate(self, *arguments):
         if self.inside:
             raise RuntimeError(f"{self.inside} calls evaluate, inside the clock")
-        return self.evaluate(*arguments)
+        self.trained = False
+        return self.given(*arguments)
 
-    def during(self, function, name):
-        """That function, watched; of build only that it does not evaluate."""
-        @functools.wraps(function)
+    def during(self, name, function):
+        """That function, which must not evaluate."""
         def watched(*arguments):
             self.inside = name
             try:
-                with _refusing() if name == "train_epoch" else (
-                        contextlib.nullcontext()):
-                    return function(*arguments)
+                return function(*arguments)
             finally:
                 self.inside = None
         return watched
 
+    def epoch(self, train, args, state, images, *batches):
+        """What train(state, images, …) gives; RuntimeError for what hides."""
+        if self.trained:
+            raise RuntimeError("an epoch is trained that nobody evaluates")
+        jax, torch = map(sys.modules.get, ("jax", "torch"))
+        if (jax or torch) and isinstance(images, np.ndarray) != (
+                args.feed == "host"):
+            raise RuntimeError(f"the training data are {type(images).__name__}"
+                               f" under feed {args.feed}")
+        train = self.during("train_epoch", train)
+        _usual()
+        if jax and all(isinstance(leaf, jax.Array)
+                       for leaf in jax.tree.leaves(state)):
+            _without_values(jax, train, state, images, *batches)
+        with _refusing(jax, torch):
+            found = train(state, images, *batches)
+            _usual()
+        self.trained = True
+        return found
+
+
+def _usual():
+    """RuntimeError where a mode that changes speed is on, or off."""
+    if found := unusual(modes()):
+        raise RuntimeError(f"train_epoch runs while {found}")
+
+
+def _without_values(jax, train, *arguments):
+    """Call train as jit would trace it, with arrays that have no values, so
+    that whoever reads one fails. What is compiled gives such arrays, too."""
+    given = {}
+
+    def stand_in(compiled, *_):
+        if id(compiled) not in given:
+            given[id(compiled)] = jax.tree.map(
+                lambda out: jax.numpy.zeros(out.shape, out.dtype),
+                compiled.out_info)
+        return given[id(compiled)]
+
+    with mock.patch.object(jax.stages.Compiled, "__call__", stand_in):
+        leaves, tree = jax.tree.flatten(arguments)
+        device = [isinstance(leaf, jax.Array) for leaf in leaves]
+
+        def call(*traced):
+            traced = iter(traced)
+            return train(*tree.unflatten(
+                next(traced) if there else leaf
+                for there, leaf in zip(device, leaves)))
+        try:
+            with _refusing(jax, None):
+                jax.eval_shape(call, *(leaf for there, leaf in zip(
+                    device, leaves) if there))
+        except RuntimeError:
+            raise
+        except Exception as error:
+            raise RuntimeError(
+                "train_epoch reads a value of the device, inside the clock: "
+                f"{str(error).splitlines()[0]}") from error
+
 
 @contextlib.contextmanager
-def _refusing():
+def _refusing(jax, torch):
     """Whatever waits for the device or hides in the clock is an error."""
-    jax, torch = map(sys.modules.get, ("jax", "torch"))
     with contextlib.ExitStack() as stack:
-        def replace(holder, name, value):
-            stack.enter_context(mock.patch.object(holder, name, value,
-                                                  create=True))
+        def refuse(holder, *names):
+            for name in names:
+                stack.enter_context(mock.patch.object(
+                    holder, name, _error(f"calls {name}", getattr(
+                        holder, name, None))))
 
-        replace(builtins, "print", _error("prints"))
-        replace(time, "sleep", _error("sleeps"))
+        for stream in (sys.stdout, sys.stderr):
+            refuse(stream, "write")
+        refuse(time, "sleep")
+        refuse(threading.Event, "wait")
         if torch:
-            for name in TENSOR:
-                replace(torch.Tensor, name, _error(
-                    f"calls Tensor.{name}", getattr(torch.Tensor, name)))
-            replace(torch.cuda, "synchronize", _error("waits for the device"))
-            for holder, name in ((torch, "set_num_threads"),
-                                 (torch, "use_deterministic_algorithms"),
-                                 (torch.autograd, "detect_anomaly"),
-                                 (torch.autograd, "set_detect_anomaly")):
-                replace(holder, name, _error(f"calls {name}",
-                                             getattr(holder, name)))
+            refuse(torch.Tensor, *TENSOR)
+            refuse(torch, "equal", "allclose", "nonzero", "is_nonzero",
+                   "set_num_threads", "use_deterministic_algorithms")
+            refuse(torch.cuda, "synchronize")
+            refuse(torch.autograd, "detect_anomaly", "set_detect_anomaly")
         if jax:
-            kind = type(jax.device_put(np.zeros(())))
-            for name in ARRAY:
-                replace(kind, name, _error(f"calls {name} of an array"))
-            replace(kind, "_value", property(_error("reads an array")))
-            for name in ("device_get", "block_until_ready", "disable_jit",
-                         "debug_nans"):
-                replace(jax, name, _error(f"calls jax.{name}"))
-            for name in OF_NUMPY:
-                replace(np, name, _of_host(getattr(np, name), kind))
-            replace(jax.config, "update", _error("calls jax.config.update"))
+            refuse(type(jax.numpy.zeros(())), *ARRAY)
+            refuse(jax, "device_get", "block_until_ready", "disable_jit",
+                   "debug_nans")
+            refuse(jax.config, "update")
             stack.enter_context(jax.transfer_guard_device_to_host("disallow"))
         yield
 
 
-def _error(what, own=None):
-    """A function that raises; own: what PyTorch itself is still given, whose
-    DataLoader, for one, draws a seed."""
+def _error(what, own):
+    """A function that raises; own: what the frameworks themselves are still
+    given: PyTorch's DataLoader, for one, draws a seed."""
     def refuse(*arguments, **options):
         caller = sys._getframe(1).f_globals.get("__name__", "")
         # Without a name: the code by which torch.compile guards a program.
-        if own and (not caller or caller.startswith("torch.")):
+        if not caller or caller.startswith(("torch.", "jax.", "warnings")):
             return own(*arguments, **options)
         raise RuntimeError(f"train_epoch {what}, inside the clock")
     return refuse
-
-
-def _of_host(convert, kind):
-    @functools.wraps(convert)
-    def checked(value, *arguments, **options):
-        if isinstance(value, kind):
-            _error(f"calls numpy.{convert.__name__} of an array")()
-        return convert(value, *arguments, **options)
-    return checked

@@ -7,13 +7,18 @@ import math
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.kit import network
 from bench.kit.rungs import RUNGS
+from bench.run import record
 
 FAIR, WARNING, UNFAIR, UNKNOWN = "fair", "warning", "UNFAIR", "not measured"
 # What a short product reaches beside other work can be a third of what the
 # machine can do; the errors that this is for are wrong by far more.
 FLOPS_MARGIN = 4
+KINDS = 10  # of operations, at least, in a step (seen: 119)
+DRAWN = 1e-9  # seconds for each index of a batch order, at least (seen: 13e-9)
 FEW = 5     # epochs: of fewer most may be disturbed
 CACHED = 6  # times as fast as others: compiled before
 
@@ -80,14 +85,24 @@ def _fence(r, _):
 def _sums(r, _):
     stated = {**r["timing"], **r["final"]}
     seconds, ahead = stated["epoch_s"], stated["compile_s"]
+    ends = record.worked(r["turns"])
     for name, wanted in (
             ("steady_epoch_s", median(seconds[1:]) if seconds[1:] else None),
             ("first_epoch_s", (ahead or 0.0) + seconds[0]),
+            ("total_s", ends[-1]),
+            ("test_loss", r["epochs"][-1]["test_loss"]),
             ("test_accuracy", r["epochs"][-1]["test_accuracy"])):
         if not math.isclose(stated[name] or 0, wanted or 0, rel_tol=1e-6):
             return f"{name} is {stated[name]}, but the epochs say {wanted}"
+    if any(abs(entry["worked_s"] - end) > 1e-6
+           for entry, end in zip(r["epochs"], ends)):
+        return "worked_s is not what its turns make"
     if (ahead is None) == RUNGS[r["config"]["rung"]].ahead:
         return f"compile_s is {ahead} for the rung {r['config']['rung']}"
+    parts = sum(stated.get(name) or 0 for name in ("trace_s", "lower_s"))
+    if ahead is not None and parts > ahead:
+        return (f"compile_s is {ahead:.3g}, but tracing and lowering took "
+                f"{parts:.3g} s of it")
 
 
 def _means(r, _):
@@ -104,14 +119,34 @@ def _means(r, _):
 
 def _clock(r, _):
     timing, end = r["timing"], 0.0
-    for entry, seconds in zip(r["epochs"], timing["epoch_s"]):
+    size = r["dataset"]["sizes"]["train"]
+    orders = timing.get("order_s") or [None] * len(timing["epoch_s"])
+    for number, (entry, seconds, drawn) in enumerate(zip(
+            r["epochs"], timing["epoch_s"], orders), 1):
         lasted = entry["end_s"] - entry["start_s"]
+        if entry["epoch"] != number:
+            return f"epoch {entry['epoch']} stands in the place of {number}"
+        if drawn is not None and not DRAWN * size <= drawn <= seconds:
+            return (f"the batch order of epoch {number} took {drawn:.3g} s of "
+                    f"{seconds:.3g}: it was not drawn inside")
         if entry["start_s"] < end - 1e-6 or lasted <= 0:
             return f"epoch {entry['epoch']} begins before another has ended"
         if abs(lasted - seconds) > 1e-3 + 0.01 * seconds:
             return (f"epoch {entry['epoch']} lasted {lasted:.3g} s by its "
                     f"ends and {seconds:.3g} s by the clock")
         end = entry["end_s"]
+
+
+def _precision(r, _):
+    # Where it is known in what the losses are kept.
+    if r["framework"] not in ("jax", "torch"):
+        return None
+    stated, losses = r["config"]["precision"], np.array(r["steps"]["loss"])
+    if stated == "tf32" and r["environment"]["device_kind"] == "cpu":
+        return "says TF32, which no processor has"
+    if (stated == "fp64") == np.array_equal(losses, np.float32(losses)):
+        return (f"says {stated}, but its losses are "
+                f"{'' if stated == 'fp64' else 'no '}float32 numbers")
 
 
 def _evaluation(r, _):
@@ -126,12 +161,17 @@ def _evaluation(r, _):
 
 
 def _compilations(r, _):
-    counts = r["compilations"]
+    counts, rung = r["compilations"], r["config"]["rung"]
     known = r["framework"] in ("jax", "torch")  # others may need none
-    if RUNGS[r["config"]["rung"]].ahead and (
-            counts[1] or known and counts[0] != 1):
+    if RUNGS[rung].ahead and (counts[1] or known and counts[0] != 1):
         return (f"{counts[0]} compilations ahead and {counts[1]} in the first "
                 "epoch, not 1 and 0: what ran is not what was compiled")
+    # Operation by operation JAX compiles each kind, and PyTorch none.
+    if known and not RUNGS[rung].ahead and not (
+            counts[1] >= KINDS if r["framework"] == "jax"
+            else counts[:2] == [0, 0]):
+        return (f"{counts[0]} compilations ahead and {counts[1]} in the first "
+                f"epoch of {rung}: not operation by operation")
     if any(counts[2:]):
         epoch = next(n for n, c in enumerate(counts[2:], 2) if c)
         return f"{counts[epoch]} recompilations in the steady epoch {epoch}"
@@ -169,6 +209,8 @@ WITHIN = (
      "the fence before the clock stops"),
     ("times are in order", _clock, UNFAIR, "positive and monotonic",
      "where the clock is read"),
+    ("precision of the losses", _precision, UNFAIR, "as stated",
+     "the types of data and weights"),
     ("evaluation outside the clock", _evaluation, UNFAIR, "parts fit the sum",
      "where the evaluation is timed"),
     ("compilations", _compilations, UNFAIR, "as many as there should be",

@@ -2,6 +2,7 @@
 
 Variables and modes that change speed without changing a result; read again
 by the launcher when the program has ended (bench/run/child.py), not believed.
+What is on only while it trains is seen when it is certified (guard.py).
 """
 
 from bench.proof.rules import (
@@ -22,7 +23,8 @@ KNOWN = ("JAX_PERSISTENT_CACHE_MIN_", "JAX_PLATFORMS", "XLA_PYTHON_CLIENT_",
 USUAL = {"own compile cache": False, "python tracing": False,
          "garbage collection": True, "torch anomaly detection": False,
          "torch deterministic algorithms": False, "torch profiler": False,
-         "torch compiles": True, "jax_debug_nans": False,
+         "torch compiles": True, "torch flushes denormals": True,
+         "jax profiler": False, "jax_debug_nans": False,
          "jax_debug_infs": False, "jax_disable_jit": False,
          "jax_enable_checks": False, "jax_check_tracer_leaks": False,
          "jax_log_compiles": False}
@@ -39,11 +41,17 @@ def variables(r):
             if not name.startswith(KNOWN)}
 
 
-def _modes(r, _):
-    found = r["environment"].get("modes") or {}
+def unusual(found):
+    """What is on or off among some modes and should not be, or None."""
     for mode, usual in USUAL.items():
         if found.get(mode, usual) != usual:
-            return f"{mode} is {found[mode]!r} at its end"
+            return f"{mode} is {found[mode]!r}"
+
+
+def _modes(r, _):
+    found = r["environment"].get("modes") or {}
+    if words := unusual(found):
+        return f"{words} at its end"
     threads, said = found.get("threads"), r["environment"].get("threads")
     if threads not in (None, said):
         return f"had {threads} threads at its end, and said {said}"

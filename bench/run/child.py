@@ -26,7 +26,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # Variables that change results or timings, by the start of their names.
 TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
            "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
-           "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD")
+           "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD",
+           "ATEN_", "ONEDNN_", "DNNL_", "GLIBC_TUNABLES", "PYTHONDEVMODE",
+           "PYTHONMALLOC", "PYTHONOPTIMIZE", "PYTHONTRACEMALLOC")
 
 
 def tie_to(parent):
@@ -70,12 +72,13 @@ def look(given):
     """Cores, variables and modes as the script leaves them, and the peak
     memory: wait4 would add the compilers that it has started. given: the
     compile caches that it was to use."""
-    found = {"variables": telling(os.environ), "modes": {}}
+    found = {"variables": telling(os.environ), "modes": {}, "priority": None}
     with contextlib.suppress(Exception):  # a framework that is half there
         found["modes"].update(modes())
         found["modes"]["own compile cache"] = caches() != given
     if hasattr(os, "sched_getaffinity"):
         found["affinity"] = sorted(os.sched_getaffinity(0))
+        found["priority"] = f"{os.nice(0)} of class {os.sched_getscheduler(0)}"
     try:  # not ru_maxrss, which begins with the peak of who started this
         status = Path("/proc/self/status").read_text()
         peak = 1024 * int(re.search(r"VmHWM:\s*(\d+)", status)[1])
@@ -102,7 +105,11 @@ def modes():
             "torch anomaly detection": torch.is_anomaly_enabled(),
             "torch deterministic algorithms":
                 torch.are_deterministic_algorithms_enabled(),
-            "torch profiler": torch._C._autograd._profiler_enabled()})
+            "torch profiler": torch._C._autograd._profiler_enabled(),
+            # As XLA does; the call changes nothing where it is off already,
+            # and says whether the processor can.
+            "torch flushes denormals": sys.float_info.min / 2 == 0
+                or not torch.set_flush_denormal(False)})
         if dynamo := sys.modules.get("torch._dynamo"):
             found["torch compiles"] = not dynamo.config.disable
     if jax := sys.modules.get("jax"):
@@ -110,6 +117,9 @@ def modes():
             "jax_debug_nans", "jax_debug_infs", "jax_disable_jit",
             "jax_enable_checks", "jax_check_tracer_leaks",
             "jax_log_compiles")})
+        state = getattr(sys.modules.get("jax._src.profiler"),
+                        "_profile_state", None)
+        found["jax profiler"] = bool(getattr(state, "profile_session", None))
     return found
 
 

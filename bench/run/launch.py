@@ -176,7 +176,8 @@ class Child:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(self.inside.read_text("utf-8"))
             self.seen["environment"].update(
-                {name: found.pop(name) for name in ("variables", "modes")})
+                {name: found.pop(name)
+                 for name in ("variables", "modes", "priority")})
             self.seen.update(found)
         ending = _ending(self.process.returncode, self.tail)
         if not self.reasons and ending["signal"] == "SIGKILL":

@@ -50,6 +50,7 @@ of a run that is ok
   environment.cores        whole    1..    lab    cores of the run
   environment.variables    object?? -      lab    that change results or speed
   environment.modes        object?? -      lab    that change speed, at its end
+  environment.priority     text??   -      lab    nice value and class
   environment.commit       text??   -      lab    of this program; + is changed
   dataset                  object   -      script what was learned
   dataset.name             text     -      script as in config
@@ -188,23 +189,24 @@ def complete(found, seen):
             timing["first_epoch_s"] = (timing["compile_s"] or 0) + seconds[0]
             timing["steady_epoch_s"] = (median(seconds[1:]) if seconds[1:]
                                         else None)
-            _count_work(found)
+            ends = worked(found["turns"])
+            timing["total_s"] = ends.pop()
+            for entry, end in zip(found["epochs"], ends):
+                entry["worked_s"] = end
         return found
     except (KeyError, TypeError, IndexError, AttributeError, ValueError,
             ArithmeticError) as error:
         raise BadFile(f"incomplete: {error!r}") from error
 
 
-def _count_work(found):
-    """The seconds of a run in which it had the machine: who waits for a result
-    would not wait for its neighbours' turns."""
-    turns = found["turns"]
-    worked = turns["ready_s"]
-    for entry, trained, rest in zip(found["epochs"], turns["go_to_epoch_s"],
-                                    turns["epoch_to_done_s"]):
-        entry["worked_s"] = worked + trained
-        worked += trained + rest
-    found["timing"]["total_s"] = worked
+def worked(turns):
+    """Seconds for which a run had the machine, at the end of each epoch and of
+    all: who waits for a result would not wait for its neighbours' turns."""
+    ends, now = [], turns["ready_s"]
+    for trained, rest in zip(turns["go_to_epoch_s"], turns["epoch_to_done_s"]):
+        ends.append(now + trained)
+        now += trained + rest
+    return [*ends, now]
 
 
 # ----------------------------------------------------------------- checking
