@@ -30,8 +30,9 @@ USUAL = {"own compile cache": False, "python tracing": False,
          "jax_log_compiles": False}
 # Of all processor seconds of the epochs what others than the busiest thread
 # must have used where a record says that several work. Seen: 27 to 63 %, beside
-# a program that takes a core, too. NumPy's threads do not work on small things.
-SHARE, POOLS = 0.1, ("jax", "torch")
+# a program that takes a core, too. NumPy's threads do not work on small things,
+# and nobody's in epochs that are over in no time.
+SHARE, LEAST_S, POOLS = 0.1, 0.5, ("jax", "torch")
 
 
 def variables(r):
@@ -62,7 +63,8 @@ def _working(r, _):
     every, busiest = (sum(filter(None, turns[name]))
                       for name in ("cpu_s", "busiest_cpu_s"))
     if ((threads or 0) > 1 and r["environment"]["device_kind"] == "cpu"
-            and r["framework"] in POOLS and every - busiest < SHARE * every):
+            and r["framework"] in POOLS and every > LEAST_S
+            and every - busiest < SHARE * every):
         return (f"says {threads} threads, but one did "
                 f"{100 * busiest / every:.3g} % of the work")
 
