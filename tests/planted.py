@@ -85,6 +85,11 @@ TRAINED = ("        state, metrics = train_epoch(program, args, state, "
            "rates(args, epoch, len(order)))\n")
 
 
+FENCE = "        fence((state, metrics))\n"
+STOPPED = ("        # ---------------------------------------------- the clock "
+           "stopped\n        end = clock()\n")
+
+
 def around(line):
     """Before an epoch with True, after it with False: this line."""
     return TRAINED, (f"        {line.format(True)}\n{TRAINED}"
@@ -189,6 +194,24 @@ SLOW_FAULTS = [
      f"{TRAINED}        gc.enable()\n", "sgd", "not compared: RuntimeError"),
     ("denormals left to PyTorch", TORCH, "    torch.set_flush_denormal(True)\n",
      "", "sgd", "not compared: RuntimeError"),
+    ("the forward pass done twice", TORCH, "    loss = loss_fn(logits, y)\n"
+     "    loss.backward()", "    loss = loss_fn(forward(x), y)\n"
+     "    loss.backward()", "sgd", "not compared: RuntimeError"),
+    ("a gradient for the images, too", TORCH, "    logits = forward(x)\n"
+     "    loss =", "    logits = forward(x.requires_grad_())\n    loss =", "sgd",
+     "not compared: RuntimeError"),
+    ("evaluation before the clock stops", TORCH, FENCE,
+     f"        evaluate(state, *sets['val'])\n{FENCE}", "sgd",
+     "not compared: RuntimeError"),
+    ("the clock stopped before the fence", JAX, FENCE + STOPPED,
+     STOPPED + FENCE, "sgd", "not compared: RuntimeError"),
+    ("a file of progress", JAX, *inside("open(os.devnull, 'w').close()"), "sgd",
+     "not compared: RuntimeError"),
+    ("a call of Python by every step", JAX,
+     "    state = update(params, grads, opt, lr)\n",
+     "    state = update(params, grads, opt, lr)\n"
+     "    jax.debug.callback(lambda value: None, loss)\n", "sgd",
+     "not compared: RuntimeError"),
     ("data on the device under feed host", JAX, '(part, args.feed) == ("train",'
      ' "host")', 'part == ""', "sgd", "not compared: RuntimeError", "step",
      "host"),

@@ -8,6 +8,7 @@ with arrays that have no values, and what makes a tensor of PyTorch a value of
 the host is replaced for as long as an epoch is trained.
 """
 
+import builtins
 import contextlib
 import sys
 import threading
@@ -18,7 +19,7 @@ from unittest import mock
 import numpy as np
 
 import data
-from bench.kit import program
+from bench.kit import network, program
 from bench.kit.rungs import RUNGS
 from bench.proof.switches import unusual
 from bench.run.child import modes
@@ -29,6 +30,9 @@ TENSOR = ("item", "tolist", "numpy", "cpu", "__array__", "__float__", "__int__",
           "equal", "allclose", "nonzero", "is_nonzero")
 # What shows or awaits an array of JAX and reads none that has no values.
 ARRAY = ("__format__", "__repr__", "__str__", "block_until_ready")
+# What the pair calls from the start of an epoch's clock to its evaluation.
+EPOCH = ["clock", "batch_order", "clock", "train_epoch", "fence", "clock",
+         "clock", "clock"]
 
 
 def watch():
@@ -42,12 +46,16 @@ def watch():
             look = _Look(names["evaluate"])
             epoch, names["evaluate"] = names["train_epoch"], look.evaluate
             names["build"] = look.during("build", names["build"])
+            for holder, name in ((vars(data), "batch_order"),
+                                 (names, "clock"), (names, "fence")):
+                holder[name] = look.noted(name, holder[name])
 
             def train_epoch(program, args, state, *batches):
-                counted = _Counted(program)
-                found = look.epoch(partial(epoch, counted, args), args, state,
-                                   *batches)
-                counted.check(args, len(found[1]))
+                counted = _Counted(program, args)
+                found = look.noted("train_epoch", partial(
+                    look.epoch, partial(epoch, counted, args)))(
+                        args, state, *batches)
+                counted.check(len(found[1]))
                 return found
             names["train_epoch"] = train_epoch
         run(main)
@@ -61,28 +69,52 @@ def watch():
 
 
 class _Counted:
-    """The program that an epoch calls, and how often."""
+    """The program that an epoch calls: how often, and how much it does."""
 
-    def __init__(self, program):
-        self.program, self.times, self.traced = program, 0, None
+    def __init__(self, program, args):
+        self.program, self.args = program, args
+        self.times, self.traced = 0, None
 
     def __call__(self, state, *batch):
-        jax = sys.modules.get("jax")
+        jax, torch = map(sys.modules.get, ("jax", "torch"))
         if jax and any(isinstance(leaf, jax.core.Tracer)
                        for leaf in jax.tree.leaves(state)):
             # Once says all: a step does not know how many came before it.
             self.traced = self.traced or self.program(state, *batch)
             return self.traced
         self.times += 1
+        if self.times == 1 and isinstance(self.program, getattr(
+                getattr(jax, "stages", None), "Compiled", ())):
+            if "callback" in self.program.as_text():
+                raise RuntimeError("its program calls Python")
+            costs = self.program.cost_analysis() or {}
+            self._work((costs[0] if isinstance(costs, list) else costs).get(
+                "flops", 0))
+        if self.times == 1 and torch and not RUNGS[self.args.rung].ahead:
+            from torch.utils.flop_counter import FlopCounterMode
+            with FlopCounterMode(display=False) as counter:
+                found = self.program(state, *batch)
+            self._work(counter.get_total_flops())
+            return found
         return self.program(state, *batch)
 
-    def check(self, args, returned):
+    def _work(self, flops):
+        """RuntimeError where a step does more than the network needs: its
+        products, and by JAX's count some operations a parameter and a unit."""
+        known, size = network.of(vars(self.args)), self.args.batch_size
+        allowed = (1.1 * known.operations * size + 50 * known.parameters
+                   + 100 * sum(known.sizes[1:]) * size)
+        if flops > allowed:
+            raise RuntimeError(f"a step does {flops:.3g} operations; the network"
+                               f" needs {known.operations * size:.3g}")
+
+    def check(self, returned):
         """Raise RuntimeError unless it was called as its rung says for as many
         losses as were returned."""
-        wanted = 1 if RUNGS[args.rung].whole else returned
+        wanted = 1 if RUNGS[self.args.rung].whole else returned
         if self.times != wanted:
             raise RuntimeError(f"train_epoch calls its program {self.times} "
-                               f"times; {args.rung} means {wanted}")
+                               f"times; {self.args.rung} means {wanted}")
 
 
 class _Look:
@@ -90,10 +122,21 @@ class _Look:
 
     def __init__(self, evaluate):
         self.given, self.inside, self.trained = evaluate, None, False
+        self.events = []
+
+    def noted(self, name, function):
+        """That function, of the pair, whose calls are noted."""
+        def watched(*arguments):
+            self.events.append(name)
+            return function(*arguments)
+        return watched
 
     def evaluate(self, *arguments):
         if self.inside:
             raise RuntimeError(f"{self.inside} calls evaluate, inside the clock")
+        if self.trained and self.events and self.events[-len(EPOCH):] != EPOCH:
+            raise RuntimeError("an epoch is not timed by its order: "
+                               f"{' '.join(self.events[-len(EPOCH):])}")
         self.trained = False
         return self.given(*arguments)
 
@@ -179,6 +222,7 @@ def _refusing(jax, torch):
 
         for stream in (sys.stdout, sys.stderr):
             refuse(stream, "write")
+        refuse(builtins, "open")
         refuse(time, "sleep")
         refuse(threading.Event, "wait")
         if torch:
@@ -202,7 +246,8 @@ def _error(what, own):
     def refuse(*arguments, **options):
         caller = sys._getframe(1).f_globals.get("__name__", "")
         # Without a name: the code by which torch.compile guards a program.
-        if not caller or caller.startswith(("torch.", "jax.", "warnings")):
+        if not caller or caller.startswith(
+                ("torch.", "jax.", "warnings", "importlib")):
             return own(*arguments, **options)
         raise RuntimeError(f"train_epoch {what}, inside the clock")
     return refuse

@@ -17,7 +17,7 @@ FAIR, WARNING, UNFAIR, UNKNOWN = "fair", "warning", "UNFAIR", "not measured"
 # What a short product reaches beside other work can be a third of what the
 # machine can do; the errors that this is for are wrong by far more.
 FLOPS_MARGIN = 4
-KINDS = 10  # of operations, at least, in a step (seen: 119)
+KINDS = 10  # of operations, at least, in a step (seen: 72 and 119)
 DRAWN = 1e-9  # seconds for each index of a batch order, at least (seen: 13e-9)
 FEW = 5     # epochs: of fewer most may be disturbed
 CACHED = 6  # times as fast as others: compiled before
