@@ -564,6 +564,18 @@ RECORD_FAULTS += [
         "turns", "waiting_cpu_s", [None, 0.5, 0.5]), "who waits sleeps"),
     ("a compilation found in a cache", put("timing", "compile_s", 0.09),
      "cold means cold"),
+    ("a test loss in bits", lambda r: [
+        entry.update(test_loss=entry["test_loss"] / 0.693)
+        for entry in r["epochs"]] and r["final"].update(
+            test_loss=r["final"]["test_loss"] / 0.693), "the mean losses agree"),
+    ("the name of another data set", lambda r: (
+        r["config"].update(dataset="digits"), r["dataset"].update(
+            name="digits")), "data set"),
+    ("modes that nobody saw", lambda r: r["environment"].pop("modes"),
+     "modes that change speed"),
+    ("one epoch made shorter", lambda r: (
+        r["timing"]["epoch_s"].__setitem__(1, 0.3), r["timing"].update(
+            steady_epoch_s=0.405)), "the parent's clock agrees"),
     ("another priority", put("environment", "priority", "10 of class 0"),
      "priority"),
     ("PyTorch's kernels chosen by hand", variable(

@@ -8,8 +8,11 @@ processor time it used while others had their turns.
 from statistics import median, median_low
 
 from bench.proof.rules import (
+    FAIR,
     FEW,
     UNFAIR,
+    Verdict,
+    advised,
     all_but_one,
     grouped,
     judged,
@@ -18,7 +21,7 @@ from bench.proof.rules import (
 
 # How late a line may be read in two of a run's epochs (seen: 0.3 ms; others may
 # be late by any time that the machine gave to somebody else).
-LATE_S, LATE = 0.003, 0.03
+LATE_S, LATE, SHORTER = 0.003, 0.03, 0.1
 # Of fewer epochs most may have been late, or even the best evaluation, which
 # is longer, disturbed.
 FEW_S, DISTURBED_S = 0.05, 0.25
@@ -41,6 +44,11 @@ def _clock(r, _):
         if inner > outer + 0.001:
             return (f"states an epoch of {inner:.3g} s that lasted "
                     f"{outer:.3g} s: its clock runs too fast")
+    # Ratios are taken of shortest epochs: of those no clock may say less.
+    outer, inner = map(min, zip(*pairs))
+    if inner < (1 - SHORTER) * outer - _late(r, FEW_S):
+        return (f"states an epoch of {inner:.3g} s, but by the parent's clock "
+                f"none took less than {outer:.3g} s")
     late = all_but_one(outer - LATE * inner - inner for outer, inner in pairs)
     if late > _late(r, FEW_S):
         inner = median(inner for _, inner in pairs)
@@ -86,6 +94,27 @@ def _before(r, others):
                 "importing, data nor compiling")
 
 
+def _places(done):
+    """{(block, batch size, number of the epoch): [places of its turns]}"""
+    found = {}
+    for r in done:
+        for number, place in enumerate(r["turns"]["position"]):
+            found.setdefault((r["block_started_unix_s"], r["config"]["batch_size"],
+                              number), []).append(place)
+    return found
+
+
+def _turns(done):
+    """In a round no two runs have the same turn."""
+    rule = "turns are taken one by one"
+    for (_, size, number), places in _places(done).items():
+        if len(set(places)) < len(places):
+            return Verdict(rule, UNFAIR, advised(
+                f"batch {size}, epoch {number + 1}: turns {sorted(places)} of a "
+                "round", "records that were mixed or edited"))
+    return Verdict(rule, FAIR, "no two at a time")
+
+
 def _late(r, of_few):
     return LATE_S if len(r["timing"]["epoch_s"]) >= FEW else of_few
 
@@ -122,4 +151,5 @@ def clocks(done):
         for r in members]
     variants = [(r, members) for members in grouped(done, variant_at)
                 for r in members]
-    return [judged(BEFORE, variants), *(judged(entry, runs) for entry in RULES)]
+    return [judged(BEFORE, variants), _turns(done),
+            *(judged(entry, runs) for entry in RULES)]

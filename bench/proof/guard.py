@@ -10,9 +10,12 @@ the host is replaced for as long as an epoch is trained.
 
 import builtins
 import contextlib
+import gc
+import importlib
 import sys
 import threading
 import time
+import tracemalloc
 from functools import partial
 from unittest import mock
 
@@ -91,8 +94,8 @@ class _Counted:
             self._work((costs[0] if isinstance(costs, list) else costs).get(
                 "flops", 0))
         if self.times == 1 and torch and not RUNGS[self.args.rung].ahead:
-            from torch.utils.flop_counter import FlopCounterMode
-            with FlopCounterMode(display=False) as counter:
+            with importlib.import_module("torch.utils.flop_counter"
+                                         ).FlopCounterMode(display=False) as counter:
                 found = self.program(state, *batch)
             self._work(counter.get_total_flops())
             return found
@@ -173,7 +176,13 @@ class _Look:
 
 def _usual():
     """RuntimeError where a mode that changes speed is on, or off."""
-    if found := unusual(modes()):
+    found = unusual(modes())
+    if tracemalloc.is_tracing():
+        found = "every allocation is traced"
+    if not getattr(getattr(sys.modules.get("jax"), "config", None),
+                   "jax_cpu_enable_async_dispatch", True):
+        found = "JAX dispatches synchronously"
+    if found:
         raise RuntimeError(f"train_epoch runs while {found}")
 
 
@@ -223,11 +232,12 @@ def _refusing(jax, torch):
         for stream in (sys.stdout, sys.stderr):
             refuse(stream, "write")
         refuse(builtins, "open")
+        refuse(gc, "collect")
         refuse(time, "sleep")
         refuse(threading.Event, "wait")
         if torch:
             refuse(torch.Tensor, *TENSOR)
-            refuse(torch, "equal", "allclose", "nonzero", "is_nonzero",
+            refuse(torch, "save", "equal", "allclose", "nonzero", "is_nonzero",
                    "set_num_threads", "use_deterministic_algorithms")
             refuse(torch.cuda, "synchronize")
             refuse(torch.autograd, "detect_anomaly", "set_detect_anomaly")

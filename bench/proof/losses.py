@@ -41,13 +41,16 @@ def _first(r, other):
 
 
 def _means(r, other):
-    """The mean loss of every epoch."""
-    allowed = SPREAD / math.sqrt(r["samples_per_epoch"])
+    """The mean loss of every epoch, on each part of the data."""
     for mine, theirs in zip(r["epochs"], other["epochs"]):
-        gap = abs(mine["train_loss"] - theirs["train_loss"])
-        if gap > allowed:
-            return (f"the mean loss of epoch {mine['epoch']} is {gap:.2g} from "
-                    f"{_short(other)}'s, allowed {allowed:.2g}")
+        for part, n in r["dataset"]["sizes"].items():
+            name = f"{part}_loss"
+            allowed, gap = SPREAD / math.sqrt(n), abs(
+                mine.get(name, 0) - theirs.get(name, 0))
+            if gap > allowed:
+                return (f"the mean {part} loss of epoch {mine['epoch']} is "
+                        f"{gap:.2g} from {_short(other)}'s, allowed "
+                        f"{allowed:.2g}")
 
 
 def _accuracies(r, other):

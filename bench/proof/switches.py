@@ -50,7 +50,9 @@ def unusual(found):
 
 
 def _modes(r, _):
-    found = r["environment"].get("modes") or {}
+    found = r["environment"].get("modes")
+    if not found:
+        return "nobody has seen its modes"
     if words := unusual(found):
         return f"{words} at its end"
     threads, said = found.get("threads"), r["environment"].get("threads")
