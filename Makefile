@@ -37,7 +37,13 @@ else
 endif
 FLOOR = floor waterfall steps target_64 target_256 target_1024
 
-.PHONY: all quick certify audit floor aa report test siege book diff clean help
+# The short one: each library as documented, and the pair's best rungs. The whole
+# comparison: make peers PEERS=
+PEERS ?= --out results/peers --batch-sizes 256 --variants numpy:step \
+  sklearn:fit keras-tensorflow:fit keras-jax:fit keras-torch:fit flax:step \
+  equinox:step lightning:fit jax:epoch torch:eager torch:step $(ARGS)
+
+.PHONY: all quick certify audit floor aa peers report test siege book diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 25 min), draw
 	$(PY) compare.py $(ALL)
@@ -58,6 +64,9 @@ floor: $(READY)  ## share of the floor, and where the time goes (80 min)
 
 aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)
+
+peers: .venv-peers/ready  ## the same network in other libraries, certified (30 min)
+	.venv-peers/bin/python compare.py --recipe recipes/mnist_peers.toml $(PEERS)
 
 test: $(READY)  ## checks of the pair, then those of the lab
 	$(call NEEDS,pytest xdist)
@@ -109,4 +118,10 @@ help:  ## this list
 	  echo "of requirements.txt, and run: make all PYTHON=/that/bin/python"; \
 	  fi; fi; \
 	.venv/bin/python -m pip install -q -r $$list
+	@touch $@
+
+# Packages of libraries that are compared, beside this program's five: some 3 GB.
+.venv-peers/ready: peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q -r peers/requirements.txt
 	@touch $@

@@ -86,5 +86,5 @@ def test_every_recipe_here_can_be_asked_for(path):
     assert args.chosen.title and args.variants
     assert set(args.chosen.sections) <= set(SECTIONS)
     claims = "".join((ROOT / "docs" / page).read_text("utf-8")
-                     for page in ("claims.md", "floor.md"))
+                     for page in ("claims.md", "floor.md", "peers.md"))
     assert f"recipes/{path.name}" in claims or path.stem == "aa"

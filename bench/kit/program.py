@@ -57,9 +57,11 @@ def importing(package):
 
 
 def tell(args, words, wait=False):
-    """With --turns: a line to the parent; wait: sleep until it answers."""
+    """With --turns: a line to the parent, if any; wait: sleep until it answers.
+    """
     if args.turns:
-        print(words, flush=True)
+        if words:
+            print(words, flush=True)
         if wait and not sys.stdin.readline():
             raise Fault(130, "stopped")
 
@@ -107,10 +109,11 @@ class Run:
         self.compiled, self.memory = compiled, memory
 
     def initial(self, make):
-        """Initial weights as [(w, b), …] NumPy float32, from --init or else
-        from `make()`."""
-        weights = (read_weights(self.args.init, self.sizes)
-                   if self.args.init else make())
+        """Initial weights as [(w, b), …] in NumPy, from --init or else from
+        `make()`; they are numbers of float32, whatever the precision."""
+        weights = (read_weights(self.args.init, self.sizes) if self.args.init
+                   else [(w.astype(np.float32), b.astype(np.float32))
+                         for w, b in make()])
         self.record["init_sha256"] = sha256_weights(weights)
         self.record["parameters"] = sum(w.size + b.size for w, b in weights)
         if self.args.epochs == 0:
@@ -175,34 +178,51 @@ class Run:
         """All epochs -> final state.
 
         train_epoch(state, images, labels, order (S, B), lrs (S,)) -> state,
-        metrics: S rows of (loss, accuracy). evaluate(state, x, y) -> (loss,
-        accuracy).
+        metrics: S rows of (loss, accuracy), or of the loss alone where the
+        library tells no more. evaluate(state, x, y) -> (loss, accuracy).
         """
-        tell(self.args, "ready", wait=True)
-        for epoch in range(self.args.epochs):
-            before, start = self.compiled(), clock()
-            # ------------------------------------------- the clock runs
-            order = self.order(epoch)
-            drawn = clock()
-            state, metrics = train_epoch(state, *self.sets["train"], order,
-                                         self.schedule(epoch))
-            self.fence((state, metrics))
-            # ------------------------------------------- the clock stands
-            end = clock()
-            tell(self.args, f"epoch {epoch + 1} {end - start}")
-            curve = np.asarray(self.to_host(metrics))
-            # After an honest fence nothing is left to wait for: the audit
-            # looks whether reading the result took long.
-            self.timing["read_s"].append(clock() - end)
-            self.timing["epoch_s"].append(end - start)
-            self.timing["order_s"].append(drawn - start)
-            self.record["compilations"].append(self.compiled() - before)
-            self.orders.update(order.tobytes())
-            self.record["order_sha256"] = self.orders.hexdigest()
-            self._log(epoch + 1, state, evaluate, curve, start, end)
-            tell(self.args, f"done {epoch + 1}",
-                 wait=epoch + 1 < self.args.epochs)
+        for _ in range(self.args.epochs):
+            order, lrs = self.begin()
+            self.end(evaluate, *train_epoch(state, *self.sets["train"], order,
+                                            lrs))
+            state = self.state
         return state
+
+    def begin(self):
+        """Wait for the turn of the next epoch; from here its clock runs -> its
+        batches (S, B) and rates (S,). train() calls this and end(); a program
+        whose loop is its library's calls them from there. On a rung whose order
+        is the library's own there are no batches: None."""
+        epoch = len(self.timing["epoch_s"])
+        tell(self.args, None if epoch else "ready", wait=True)
+        self.before, self.start = self.compiled(), clock()
+        self.batches = None
+        if not RUNGS[self.args.rung].own:
+            self.batches = self.order(epoch)
+        self.drawn = clock()
+        return self.batches, self.schedule(epoch)
+
+    def end(self, evaluate, state, metrics):
+        """The epoch is over: wait for what it computes, stop its clock, then
+        evaluate. metrics as train_epoch gives them; on a rung whose order is the
+        library's own a single row, the means of the epoch."""
+        self.state, timing = state, self.timing
+        self.fence((state, metrics))
+        end, epoch = clock(), len(timing["epoch_s"]) + 1
+        # ------------------------------------------- the clock stands
+        tell(self.args, f"epoch {epoch} {end - self.start}")
+        curve = np.asarray(self.to_host(metrics))
+        # After an honest fence nothing is left to wait for: the audit
+        # looks whether reading the result took long.
+        timing["read_s"].append(clock() - end)
+        timing["epoch_s"].append(end - self.start)
+        self.record["compilations"].append(self.compiled() - self.before)
+        if self.batches is not None:
+            timing["order_s"].append(self.drawn - self.start)
+            self.orders.update(self.batches.tobytes())
+            self.record["order_sha256"] = self.orders.hexdigest()
+        self._log(epoch, state, evaluate, curve, self.start, end)
+        tell(self.args, f"done {epoch}")
 
     def _log(self, epoch, state, evaluate, curve, start, end):
         begin = clock()
@@ -212,16 +232,20 @@ class Run:
         self.timing["evaluate_s"] += clock() - begin
         if not all(np.isfinite(values).all() for values in found.values()):
             self._diverge(f"a loss of epoch {epoch} is not finite")
-        entry = dict(epoch=epoch, start_s=start - BEGIN, end_s=end - BEGIN)
-        for column, name in enumerate(("loss", "accuracy")):
-            self.record["steps"][name] += curve[:, column].tolist()
-            entry.update({f"{part}_{name}": float(values[column])
-                          for part, values in found.items()})
+        entry = dict(epoch=epoch, start_s=start - BEGIN, end_s=end - BEGIN,
+                     train_accuracy=None)
+        for part, values in found.items():
+            entry.update({f"{part}_{name}": float(value) for name, value in zip(
+                ("loss", "accuracy"), values)})
+        if not RUNGS[self.args.rung].own:
+            for name, column in zip(("loss", "accuracy"), curve.T):
+                self.record["steps"][name] += column.tolist()
         self.record["epochs"].append(entry)
-        cli.tell("epoch {:2}/{}  {:7.3f} s   training loss {train_loss:.4f}, "
-                 "accuracy {train_accuracy:7.2%}   validation loss "
-                 "{val_loss:.4f}, accuracy {val_accuracy:7.2%}\n".format(
-                     epoch, self.args.epochs, end - start, **entry))
+        cli.tell(f"epoch {epoch:2}/{self.args.epochs}  {end - start:7.3f} s   "
+                 + "   ".join(f"{words} loss {entry[f'{part}_loss']:.4f}" + (
+                     "" if (right := entry[f"{part}_accuracy"]) is None
+                     else f", accuracy {right:7.2%}") for part, words in (
+                         ("train", "training"), ("val", "validation"))) + "\n")
 
     # -------------------------------------------------------------- ending
 

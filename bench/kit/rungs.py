@@ -15,7 +15,9 @@ class Rung(NamedTuple):
     something compiled before the first step; host: can it be fed by the host;
     whole: does it return the losses of an epoch in one array; gpu: does it
     need an NVIDIA GPU; slow: frameworks that take minutes for it, so that it is
-    run only where it is asked for; line: its style in figures."""
+    run only where it is asked for; own: is the loop the library's, which draws
+    the order of the batches itself and tells no losses of steps; line: its style
+    in figures."""
 
     scripts: dict
     ahead: bool = True
@@ -23,6 +25,7 @@ class Rung(NamedTuple):
     whole: bool = False
     gpu: bool = False
     slow: tuple = ()
+    own: bool = False
     line: str = "-"
 
 
@@ -35,4 +38,6 @@ RUNGS = {
     "epoch": Rung({"jax": JAX}, host=False, whole=True, line="--"),
     "graph": Rung({"torch": ROOT / "recipes" / "torch_graph.py"}, host=False,
                   whole=True, gpu=True, line="--"),
+    # As the library's documentation trains; nothing of the pair has it.
+    "fit": Rung({}, ahead=False, host=False, own=True, line="-."),
 }

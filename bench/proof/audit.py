@@ -23,6 +23,7 @@ from bench.proof.rules import (
     within,
 )
 from bench.proof.switches import switches, variables
+from bench.run import environment
 
 # ------------------------------------------------------------------ across
 
@@ -52,16 +53,24 @@ def _seed(r):
     return _size(r), r["config"]["seed"]
 
 
+def _drawn(r):
+    """A library whose loop is its own draws the order of the batches, too."""
+    return _seed(r), _own(r)
+
+
+def _own(r):
+    return RUNGS[r["config"]["rung"]].own
+
+
 def _cached(r):
-    """All but PyTorch's eager rung have something to find in a cache; the
-    first blocks find none."""
-    return r.get("block"), r["framework"] != "torch" or (
-        RUNGS[r["config"]["rung"]].ahead)
+    """JAX and what compiles with it have something to find in a cache, and
+    PyTorch's compiled rungs; the first blocks find none."""
+    return r.get("block"), "jax" in r["environment"] or (
+        r["framework"] == "torch" and RUNGS[r["config"]["rung"]].ahead)
 
 
-def _versions(*names):
-    return lambda r: {name: r["environment"].get(name) for name in names
-                      if name in r["environment"]}
+def _host(r):
+    return {name: r["environment"].get(name) for name in ("python", "numpy")}
 
 
 # (rule, what must be equal, between the runs that agree in this, what `vary`
@@ -69,8 +78,8 @@ def _versions(*names):
 SAME = (
     ("device", _device, _none, None),
     ("processor", _of("environment", "cpu_model"), _none, None),
-    ("Python and NumPy", _versions("python", "numpy"), _none, None),
-    ("versions", _versions("jax", "jaxlib", "torch", "cuda"),
+    ("Python and NumPy", _host, _none, None),
+    ("versions", lambda r: environment.versions(r["environment"]),
      _of("framework"), None),
     ("variables", variables, _none, None),
     ("precision", _of("config", "precision"), _none, None),
@@ -89,7 +98,7 @@ SAME = (
     ("samples per epoch", _of("samples_per_epoch"), _size, None),
     ("epochs", _of("config", "epochs"), _size, None),
     ("initial weights", _of("init_sha256"), _seed, "init"),
-    ("batch order", _of("order_sha256"), _seed, None),
+    ("batch order", _of("order_sha256"), _drawn, None),
 )
 ALIKE = "the flags, the scripts or the machine of the runs that are named"
 
@@ -118,9 +127,12 @@ def _across(done, vary):
 
 def _residency(done):
     """The feed stands in the name of a variant, so that one contender may have
-    two; but contenders that are compared must share one."""
+    two; but contenders that are compared must share one. How a library's own
+    loop feeds itself is part of what is compared."""
     rule, groups = "residency of the data", {}
     for r in done:
+        if _own(r):
+            continue
         groups.setdefault(_seed(r), {}).setdefault(who(r), {}).setdefault(
             r["config"]["feed"], r)
     for feeds in groups.values():
@@ -188,4 +200,5 @@ def comparable(first, second):
             if any(one[seed][0] == two[seed][0] and one[seed] != two[seed]
                    for seed in one.keys() & two.keys()):
                 return False
-    return first[0]["config"]["feed"] == second[0]["config"]["feed"]
+    return first[0]["config"]["feed"] == second[0]["config"]["feed"] or any(
+        _own(records[0]) for records in (first, second))

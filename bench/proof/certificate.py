@@ -14,18 +14,28 @@ divides by it: the first 100 steps of SGD are bounded and the first 20 of Adam.
 from itertools import product
 
 from bench.kit import files
+from bench.kit.rungs import RUNGS
 from bench.proof import judging
 from bench.proof.judging import SHORT
 from bench.proof.rules import variant_at
 from bench.proof.traces import CHILD, KEY, SEED, key, make, variant_of
-from bench.run.plan import Variant
+from bench.run.plan import Variant, parse_variants
 
 
-def required(optimizers, batch_sizes, n, seeds=()):
-    """[{KEY…, epochs, steps}]: what a comparison has to prove, with `n`
+def required(optimizers, batch_sizes, n, seeds=(), against=None):
+    """[{KEY…, epochs, steps, against}]: what a comparison has to prove, with `n`
     training images; optimizers: {variant: {optimizer: learning rate}}; seeds:
-    of the comparison, of which one beside SEED is enough."""
+    of the comparison, of which one beside SEED is enough; against: {variant: that
+    whose form of Adam it has}, which are run, too."""
+    against = against or {}
+    for variant, other in against.items():
+        if "adam" in optimizers[variant]:
+            optimizers = {other: {"adam": optimizers[variant]["adam"]},
+                          **optimizers}
     largest = max(batch_sizes)  # whose epochs are the cheapest
+    # A loop that is a library's own trains on batches of its own.
+    optimizers = {variant: chosen for variant, chosen in optimizers.items()
+                  if not RUNGS[variant.rung].own}
     other = [seed for seed in seeds if seed != SEED][:1]
     rows = []
     for variant, chosen in optimizers.items():
@@ -43,7 +53,8 @@ def required(optimizers, batch_sizes, n, seeds=()):
                          min(3, -(-SHORT // (n // batch_size))))
             rows.append(dict(
                 zip(KEY, (*variant, *rate, precision, batch_size, seed)),
-                epochs=epochs, steps=epochs * (n // batch_size)))
+                epochs=epochs, steps=epochs * (n // batch_size),
+                against=against.get(variant) if rate[0] == "adam" else None))
     return rows
 
 
@@ -61,7 +72,17 @@ def for_comparison(grid, variants, batch_sizes, seeds, vary):
         return None, "parity NOT PROVED: " + " but ".join(
             f"{variant.contender} trains with {value}"
             for value, variant in different.items())
-    return obtain(grid, required(chosen, batch_sizes, grid.size(), seeds)), None
+    return obtain(grid, required(chosen, batch_sizes, grid.size(), seeds,
+                                 references(grid, variants))), None
+
+
+def references(grid, variants):
+    """{variant: that whose form of Adam it has, by its recipe}, of those for
+    which one is named."""
+    texts = {variant: grid.own.get(variant.contender, {}).get("adam")
+             for variant in variants if not RUNGS[variant.rung].own}
+    return {variant: parse_variants([text], grid.scripts)[0]
+            for variant, text in texts.items() if text}
 
 
 # ------------------------------------------------------------------ making
@@ -74,6 +95,7 @@ def obtain(grid, rows):
         {name: grid.code(name) for name in {row["contender"] for row in rows}},
         [grid.settings[name] for name in ("dataset", "split", "examples",
                                           "hidden", "device", "schedule")],
+        sorted({str(row["against"]) for row in rows}),
         *(path.read_text("utf-8")
           for path in sorted(CHILD.parent.glob("*.py"))),
         *(grid.weights[seed][1] for seed in sorted({row["seed"]
@@ -111,6 +133,8 @@ def verdict(certificate, records, refused=None):
     if refused:
         return False, refused, None
     wanted = {variant_at(r) for r in records if r["status"] == "ok"}
+    own = {one for one in wanted if RUNGS[one[1]].own}
+    wanted -= own
     if certificate is None:
         return True, "parity: one variant, nothing to compare it with", None
     rows = [row for row in certificate["rows"]
@@ -121,7 +145,9 @@ def verdict(certificate, records, refused=None):
         *variant, batch_size = min(missing)
         return False, (f"parity NOT PROVED: no float64 trace of "
                        f"{Variant(*variant)}, batch {batch_size}"), certificate
-    return all(row["proved"] for row in rows), line(rows), certificate
+    return all(row["proved"] for row in rows), line(rows) + (
+        ". On batches of their own, and not proved: " + ", ".join(sorted({
+            str(Variant(*one[:3])) for one in own})) if own else ""), certificate
 
 
 def line(rows):
@@ -137,7 +163,8 @@ def line(rows):
     rough = [row for row in rows if row["precision"] == "fp32"]
     traces = "1 float64 trace differs" if len(precise) == 1 else (
         f"{len(precise)} float64 traces differ")
-    return (f"parity proved: {traces} from {precise[0]['reference']} by at most "
+    others = " or ".join(sorted({row["reference"] for row in precise}))
+    return (f"parity proved: {traces} from {others} by at most "
             f"{max(row['loss'] for row in precise):.1e} over up to "
             f"{max(row['steps'] for row in precise)} steps"
             + (f", float32 by {max(row['loss'] for row in rough):.1e} over "

@@ -33,6 +33,9 @@ TENSOR = ("item", "tolist", "numpy", "cpu", "__array__", "__float__", "__int__",
           "equal", "allclose", "nonzero", "is_nonzero")
 # What shows or awaits an array of JAX and reads none that has no values.
 ARRAY = ("__format__", "__repr__", "__str__", "block_until_ready")
+# Whose own calls are not looked at.
+LIBRARIES = ("torch", "jax", "warnings", "importlib", "keras", "tensorflow",
+             "lightning", "flax", "equinox", "sklearn")
 # What the pair calls from the start of an epoch's clock to its evaluation.
 EPOCH = ["clock", "batch_order", "clock", "train_epoch", "fence", "clock",
          "clock", "clock"]
@@ -164,8 +167,8 @@ class _Look:
                                f" under feed {args.feed}")
         train = self.during("train_epoch", train)
         _usual()
-        if jax and all(isinstance(leaf, jax.Array)
-                       for leaf in jax.tree.leaves(state)):
+        leaves = jax.tree.leaves(state) if jax else []
+        if leaves and all(isinstance(leaf, jax.Array) for leaf in leaves):
             _without_values(jax, train, state, images, *batches)
         with _refusing(jax, torch):
             found = train(state, images, *batches)
@@ -256,8 +259,7 @@ def _error(what, own):
     def refuse(*arguments, **options):
         caller = sys._getframe(1).f_globals.get("__name__", "")
         # Without a name: the code by which torch.compile guards a program.
-        if not caller or caller.startswith(
-                ("torch.", "jax.", "warnings", "importlib")):
+        if not caller or caller.partition(".")[0] in LIBRARIES:
             return own(*arguments, **options)
         raise RuntimeError(f"train_epoch {what}, inside the clock")
     return refuse

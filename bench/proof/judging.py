@@ -107,6 +107,13 @@ def reference(row, traced):
     """The row of `traced` that this one is compared with, or None: a trace
     that is compared with nobody else's proves nothing."""
     family = [other for other in traced if key(other)[3:] == key(row)[3:]]
+    if row.get("against"):
+        return next((other for other in family if key(other)[:3] == tuple(
+            row["against"])), None)
+    # Of another form of Adam none proves anything.
+    forms = {tuple(other["against"]) for other in traced if other.get("against")}
+    family = [other for other in family if not other.get("against")
+              and (key(other)[:3] not in forms or other is row)]
     names, everyone = ({other["contender"] for other in some}
                        for some in (family, traced))
     if len(family) < 2 or len(names) < min(2, len(everyone)):
@@ -122,7 +129,7 @@ def largest(trace, expected, precise):
         names, others = ({name for name in found if re.fullmatch(pattern, name)}
                          for found in (trace, expected))
         if not (names and others):
-            return 1e300 if required else None
+            return 1e300 if required else None  # some say no accuracy of a step
         return 1e300 if names != others else max(
             worst(trace[name], expected[name]) for name in names)
 

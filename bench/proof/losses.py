@@ -43,10 +43,9 @@ def _first(r, other):
 def _means(r, other):
     """The mean loss of every epoch, on each part of the data."""
     for mine, theirs in zip(r["epochs"], other["epochs"]):
-        for part, n in r["dataset"]["sizes"].items():
-            name = f"{part}_loss"
-            allowed, gap = SPREAD / math.sqrt(n), abs(
-                mine.get(name, 0) - theirs.get(name, 0))
+        for part in ("train", "val", "test"):
+            allowed = SPREAD / math.sqrt(r["dataset"]["sizes"][part])
+            gap = abs(mine[f"{part}_loss"] - theirs[f"{part}_loss"])
             if gap > allowed:
                 return (f"the mean {part} loss of epoch {mine['epoch']} is "
                         f"{gap:.2g} from {_short(other)}'s, allowed "
@@ -57,8 +56,10 @@ def _accuracies(r, other):
     """Accuracies of every epoch, on each part of the data."""
     for mine, theirs in zip(r["epochs"], other["epochs"]):
         for part in ("train", "val", "test"):
-            p, n = theirs[f"{part}_accuracy"], r["dataset"]["sizes"][part]
-            gap = abs(mine[f"{part}_accuracy"] - p)
+            q, p = (one[f"{part}_accuracy"] for one in (mine, theirs))
+            if None in (p, q):
+                continue
+            n, gap = r["dataset"]["sizes"][part], abs(p - q)
             # Of a set that is all but right, one in a hundred may be wrong.
             spread = math.sqrt(max(p * (1 - p), 0.01) / n)
             if gap > CHANCE * spread:
@@ -86,11 +87,12 @@ RULES = (
 
 
 def losses(done):
-    """A Verdict a rule; done: finished records. TF32 is not judged: how far
-    its rounding may go is not known here."""
+    """A Verdict a rule; done: finished records. Not judged are TF32, of which it
+    is not known here how far its rounding may go, and loops that are a
+    library's own, which trains on batches of its own."""
     runs = []
-    for members in grouped([r for r in done
-                            if r["config"]["precision"] != "tf32"], _who):
+    for members in grouped([r for r in done if r["steps"]["loss"]
+                            and r["config"]["precision"] != "tf32"], _who):
         nearest = min(members, key=lambda r: sum(
             np.sum(differences(*(one["steps"]["loss"][:FIRST[-1][0]]
                                  for one in (r, other))))

@@ -116,10 +116,13 @@ def _means(r, _):
     for place, entry in enumerate(r["epochs"]):
         for name in ("loss", "accuracy"):
             values = r["steps"][name][place * steps:][:steps]
+            if not values:
+                continue
             stated, found = entry[f"train_{name}"], math.fsum(values) / steps
-            if not math.isclose(stated, found, rel_tol=1e-6, abs_tol=1e-9):
+            if stated is None or not math.isclose(stated, found, rel_tol=1e-6,
+                                                  abs_tol=1e-9):
                 return (f"the mean {name} of epoch {entry['epoch']} is stated "
-                        f"as {stated:.6g}, but its steps make {found:.6g}")
+                        f"as {stated}, but its steps make {found:.6g}")
 
 
 def _clock(r, _):

@@ -16,9 +16,11 @@ from bench.proof.rules import (
     name,
 )
 
-# Set by the lab, or without a say in how fast a program is.
+# Set by the lab or by a library (scikit-learn, Lightning) when it is imported,
+# and without a say in how fast a program is.
 KNOWN = ("JAX_PERSISTENT_CACHE_MIN_", "JAX_PLATFORMS", "XLA_PYTHON_CLIENT_",
-         "CUDA_VISIBLE_DEVICES")
+         "CUDA_VISIBLE_DEVICES", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+         "PYTORCH_NVML_BASED_CUDA_CHECK")
 # Modes that change speed -> their usual value.
 USUAL = {"own compile cache": False, "python tracing": False,
          "garbage collection": True, "torch anomaly detection": False,

@@ -73,7 +73,7 @@ def _read(row, out, look):
     try:
         found = files.read_json(out.with_suffix(".json"))
         trace = {name: np.array(found["steps"][name], np.float64)
-                 for name in ("loss", "accuracy")}
+                 for name in ("loss", "accuracy") if found["steps"][name]}
         trace["evaluation"] = np.array([[entry[name] for name in (
             "val_loss", "val_accuracy", "test_loss", "test_accuracy")]
             for entry in found["epochs"]], np.float64)

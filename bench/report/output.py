@@ -76,7 +76,7 @@ def step_rows(records):
     for r in records:
         if r["status"] == "ok":
             for step in zip(itertools.count(1), r["steps"]["loss"],
-                            r["steps"]["accuracy"]):
+                            r["steps"]["accuracy"] or itertools.repeat(None)):
                 yield [*run_cells(r)[:7], *step]
 
 

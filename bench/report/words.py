@@ -4,6 +4,7 @@ import tomllib
 
 import data
 from bench.report.document import read
+from bench.run.environment import versions as versions_of
 
 TEXTS = tomllib.loads(read("texts.toml"))
 FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
@@ -64,10 +65,11 @@ def _place(r):
 
 def versions(done):
     """'commit 0123abcdef, jax 0.10.2, …'"""
-    seen = environment(done)
-    return ", ".join(sorted(f"{key} {value}" for key in (
-        "jax", "torch", "numpy", "python", "cuda", "commit")
-        for value in seen.get(key, ())))
+    return ", ".join(sorted({
+        f"{key} {value}" for r in done for key, value in {
+            **versions_of(r["environment"]), **{
+                key: r["environment"].get(key) for key in (
+                    "numpy", "python", "commit")}}.items() if value}))
 
 
 def environment(done):

@@ -28,7 +28,7 @@ TELLING = ("XLA_", "JAX_", "TF32_", "NVIDIA_TF32", "OMP_", "MKL_", "KMP_",
            "OPENBLAS_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUDA_",
            "CUBLAS_", "TRITON_", "NPROC", "PJRT_NPROC", "MALLOC_", "LD_PRELOAD",
            "ATEN_", "ONEDNN_", "DNNL_", "GLIBC_TUNABLES", "PYTHONDEVMODE",
-           "PYTHONMALLOC", "PYTHONOPTIMIZE", "PYTHONTRACEMALLOC")
+           "PYTHONMALLOC", "PYTHONTRACEMALLOC")
 
 
 def tie_to(parent):

@@ -1,10 +1,12 @@
 """What a comparison asks for: the settings of each run, and by what its record
 is known."""
 
+import contextlib
 import functools
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
 
 import data
@@ -42,7 +44,7 @@ class Comparison:
         """The settings of a contender: the comparison's, and its own."""
         return {name: value for name, value in {
             **self.settings, **self.own.get(contender, {})}.items()
-            if name not in ("init", "cache")}  # no flags of a script
+            if name not in ("init", "cache", "adam")}  # no flags
 
     def config(self, job):
         """The configuration that a record of this job must state."""
@@ -72,7 +74,8 @@ class Comparison:
             own = FRAMEWORKS.get(self.scripts[name])
             # Of a contender's own script: what it may have imported, too.
             pair = [own] if own else SCRIPTS
-            paths = [self.scripts[name], files.ROOT / "data.py", *sorted({
+            paths = [self.scripts[name], *beside(self.scripts[name]),
+                     files.ROOT / "data.py", *sorted({
                 path for rung in RUNGS.values()
                 for framework, path in rung.scripts.items()
                 if framework in pair})]
@@ -131,14 +134,24 @@ class Comparison:
     def facts(self, job):
         """What is the same for all contenders, or it is no comparison."""
         n = self.size()
-        facts = {"order_sha256": sha256_orders(n, job.batch_size, job.seed,
-                                               self.config(job)["epochs"]),
+        own = RUNGS[job.variant.rung].own  # it draws an order of its own
+        facts = {"order_sha256": None if own else sha256_orders(
+                     n, job.batch_size, job.seed, self.config(job)["epochs"]),
                  "steps_per_epoch": n // job.batch_size,
                  "samples_per_epoch": n - n % job.batch_size,
                  "parameters": network.of(self.settings).parameters}
         if not self.asks(job.variant.contender, "init", "own"):
             facts["init_sha256"] = self.weights[job.seed][1]
         return facts
+
+
+def beside(script):
+    """The modules beside a script that it imports, itself."""
+    with contextlib.suppress(OSError, ValueError):
+        names = re.findall(r"^(?:import|from) (\w+)", script.read_text("utf-8"), re.M)
+        return sorted({path for one in names if (
+            path := script.with_name(f"{one}.py")).is_file()})
+    return []
 
 
 @functools.cache

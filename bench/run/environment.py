@@ -48,6 +48,11 @@ def version(package):
         return importlib.metadata.version(package)
 
 
+# What a record's environment says beside the versions of packages.
+PLACE = ("device_kind", "device_name", "cpu_model", "threads", "cores", "system",
+         "variables", "modes", "priority", "commit", "python", "numpy")
+
+
 @functools.cache
 def commit():
     """Of this program; it ends with + where a file was changed since. None
@@ -74,6 +79,11 @@ def describe(variables=os.environ, cpus=None):
         "variables": telling(variables), "commit": commit(),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def versions(found):
+    """{package: version} that a program has written into its environment."""
+    return {name: value for name, value in found.items() if name not in PLACE}
 
 
 def cache_states(variables, kept=None):

@@ -3,10 +3,14 @@
 import contextlib
 import fcntl
 import os
+import re
 
 from bench.kit import files
 from bench.kit.cli import STORAGE, Fault, clean, warn
-from bench.run import record
+
+# Names in OUT/runs that this program gives to records and to what it sets aside.
+OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
+                  r"((\.\d+)?\.bad)?|\.tmp-.*")
 
 
 @contextlib.contextmanager
@@ -35,7 +39,7 @@ def locked(out):
         for folder in (out, runs, out / "init", out / "figures"):
             files.remove_leftovers(folder)
         foreign = sorted(path.name for path in runs.iterdir()
-                         if not record.OURS.fullmatch(path.name))
+                         if not OURS.fullmatch(path.name))
         if foreign:
             warn("compare.py", f"warning: {str(runs)!r}: no records and "
                  f"ignored: {len(foreign)}, of them {foreign[:3]}")

@@ -8,6 +8,7 @@
 
     [jax-sgd]                                # a contender and what is its own
     script = "../mlp_jax.py"                 # beside the recipe
+    adam = "torch-hat:eager"                 # certified against this one's Adam
     optimizer = "sgd"
 
 An option given on the command line replaces the recipe's. An unknown key is
@@ -24,7 +25,7 @@ from bench.kit.cli import USAGE, Fault, clean
 MAX_BYTES = 2**20
 USUAL = ("Answer", "Speed")                # sections that are printed
 VARIED = ("optimizer", "lr", "init", "cache")  # as bench/proof names them
-OWN = ("script", *VARIED)                  # keys of a contender's table
+OWN = ("script", "adam", *VARIED)          # keys of a contender's table
 # Keys of its own that are no flags of a script, and their two values.
 SWITCHES = {"init": ("shared", "own"), "cache": ("cold", "warm")}
 NOT_HERE = ("help", "recipe", "only", "quick", "contender")
@@ -115,6 +116,8 @@ def _own(name, table):
             raise ValueError(f"[{name}]: key {key!r}: {table[key]!r} is not "
                              f"{' or '.join(SWITCHES[key])}")
         own[key] = table[key]
+    if "adam" in table:  # NAME:RUNG, whose form of Adam it has
+        own["adam"] = _word(table["adam"])
     return own
 
 

@@ -7,19 +7,16 @@ from it.
 
 import hashlib
 import math
-import re
 from statistics import median
 from typing import NamedTuple
 
 import data
 from bench.kit.files import SCHEMA, BadFile, dumps, parse_json, read_bytes
+from bench.kit.rungs import RUNGS
 
 STATES = ("ok", "diverged", "oom", "failed", "killed", "timeout", "no_record",
           "bad_record", "unavailable")
 FINAL = ("ok", "diverged")      # the other states are tried again next time
-# Names in OUT/runs that this program gives to records and to what it sets aside.
-OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
-                  r"((\.\d+)?\.bad)?|\.tmp-.*")
 KINDS = {"object": (dict, "an object"), "list": (list, "a list"),
          "text": (str, "a text")}
 
@@ -105,14 +102,15 @@ of a run that is ok
   epochs[].end_s           s        0..    script end, since process start
   epochs[].worked_s        s        0..    lab    end, without waiting for turns
   epochs[].train_loss      number   0..    script mean over its steps
-  epochs[].train_accuracy  number   0..1   script mean over its steps
+  epochs[].train_accuracy  number?  0..1   script mean over its steps
   epochs[].val_loss        number   0..    script after it
   epochs[].val_accuracy    number   0..1   script after it
+  epochs[].test_loss       number   0..    script after it
   epochs[].test_accuracy   number   0..1   script after it
   steps                    object   -      script of every step
-  steps.loss               list     -      script an entry a step
+  steps.loss               list     -      script empty: the library tells none
   steps.loss[]             number   0..    script of a batch, before its step
-  steps.accuracy           list     -      script an entry a step
+  steps.accuracy           list     -      script the same
   steps.accuracy[]         number   0..1   script of a batch, before its step
   final                    object   -      lab    after the last epoch
   final.test_loss          number   0..    lab    on the test set
@@ -174,7 +172,8 @@ def complete(found, seen):
         found["environment"].update(seen["environment"])
         found.update({name: seen[name] for name in (
             "affinity", "turns", "block_started_unix_s")})
-        found["cache"] = seen["cache"].get(found["framework"], "cold")
+        found["cache"] = seen["cache"].get(  # what is made with JAX names it
+            "jax" if "jax" in found["environment"] else found["framework"], "cold")
         found["memory"]["host_peak_bytes"] = seen["host_peak_bytes"]
         # One hash for a data set: that of the hashes of its files.
         found["dataset"]["sha256"] = hashlib.sha256("".join(
@@ -184,11 +183,9 @@ def complete(found, seen):
                      samples_per_epoch=steps * config["batch_size"])
         if found["status"] == "ok":
             last, seconds = found["epochs"][-1], timing["epoch_s"]
-            found["final"] = {name: last[name]
-                              for name in ("test_loss", "test_accuracy")}
+            found["final"] = {n: last[n] for n in ("test_loss", "test_accuracy")}
             timing["first_epoch_s"] = (timing["compile_s"] or 0) + seconds[0]
-            timing["steady_epoch_s"] = (median(seconds[1:]) if seconds[1:]
-                                        else None)
+            timing["steady_epoch_s"] = median(seconds[1:]) if seconds[1:] else None
             ends = worked(found["turns"])
             timing["total_s"] = ends.pop()
             for entry, end in zip(found["epochs"], ends):
@@ -250,12 +247,16 @@ def check(record):
         return
     epochs = record["config"]["epochs"]
     steps = record["steps_per_epoch"] * epochs
+    own = getattr(RUNGS.get(record["config"].get("rung")), "own", False)
+    less = own or record["framework"] not in ("jax", "torch") and not (
+        record["steps"]["accuracy"])  # some libraries say none of a step
     for name, count in (
             ("epochs", epochs), ("timing.epoch_s", epochs),
             ("timing.read_s", epochs), ("compilations", epochs + 1),
             *((f"turns.{name}", epochs) for name, value
               in record["turns"].items() if isinstance(value, list)),
-            ("steps.loss", steps), ("steps.accuracy", steps)):
+            ("steps.loss", 0 if own else steps),
+            ("steps.accuracy", 0 if less else steps)):
         values, = _values(record, name)
         if len(values) != count:
             raise BadFile(f"{name}: returned {len(values)} of {count}")

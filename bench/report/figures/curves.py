@@ -36,7 +36,7 @@ def learning(found):
     def draw(axes, done, look):
         for axis, field in zip(axes, FIELDS):
             lines = np.array([[epoch[field] for epoch in r["epochs"]]
-                              for r in done])
+                              for r in done], float)  # None: not told
             mean, steps = lines.mean(axis=0), range(1, lines.shape[1] + 1)
             axis.plot(steps, mean, zorder=3, **look,
                       lw=3.2 if done[0]["contender"] == first else 1.2)

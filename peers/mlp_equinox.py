@@ -1,0 +1,116 @@
+"""The network in Equinox and Optax: a module is a pytree, a step a jitted
+function that returns a new one.
+
+    python compare.py --contender equinox=peers/mlp_equinox.py \\
+        --variants equinox:step jax:step
+
+As https://docs.kidger.site/equinox/examples/mnist/ trains.
+"""
+
+from bench.kit import program
+
+with program.importing("equinox"):
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+
+class MLP(eqx.Module):
+    """Dense layers with ReLU between them: one image (inputs,) -> logits (10,)"""
+
+    layers: list
+
+    def __init__(self, sizes, key):
+        self.layers = [eqx.nn.Linear(i, o, key=one) for i, o, one in zip(
+            sizes, sizes[1:], jax.random.split(key, len(sizes) - 1))]
+
+    def __call__(self, x):
+        for layer in self.layers[:-1]:
+            x = jax.nn.relu(layer(x))
+        return self.layers[-1](x)
+
+
+def loss_fn(model, x, y):
+    """-> mean cross-entropy, (the same, accuracy)"""
+    logits = jax.vmap(model)(x)
+    loss = optax.softmax_cross_entropy(logits, y).mean()
+    right = (logits.argmax(1) == y.argmax(1)).mean(dtype=loss.dtype)
+    return loss, jnp.stack([loss, right])
+
+
+@eqx.filter_jit(donate="all-except-first")
+def train_step(batch, model, opt_state, optimizer):
+    """One step: batch (images, labels, idx) -> model, opt_state, metrics"""
+    images, labels, idx = batch
+    grads, metrics = eqx.filter_grad(loss_fn, has_aux=True)(
+        model, images[idx], labels[idx])
+    updates, opt_state = optimizer.update(grads, opt_state, model)
+    return eqx.apply_updates(model, updates), opt_state, metrics
+
+
+@eqx.filter_jit
+def evaluate(model, x, y):
+    return loss_fn(model, x, y)[1]
+
+
+def make_optimizer(args, steps):
+    """The update rule, with a rate for every step: the schedule is Optax's."""
+    rate = args.lr if args.schedule == "constant" else (
+        optax.cosine_decay_schedule(args.lr, args.epochs * steps))
+    return {"adam": optax.adam, "sgd": optax.sgd}[args.optimizer](rate)
+
+
+def train(args, run):
+    jax.config.update("jax_enable_x64", args.precision == "fp64")
+    jax.config.update("jax_default_matmul_precision",
+                      "default" if args.precision == "tf32" else "highest")
+    compilations = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, seconds, **_: name.endswith("backend_compile_duration")
+        and compilations.append(seconds))
+    device = jax.devices()[0]
+    run.describe({"equinox": eqx.__version__, "optax": optax.__version__,
+                  "jax": jax.__version__}, {"gpu": "cuda"}.get(
+                      device.platform, device.platform), device.device_kind,
+                 program.cores(), jax.block_until_ready, jax.device_get,
+                 lambda: len(compilations), lambda: (
+                     device.memory_stats() or {}).get("peak_bytes_in_use"))
+    model = MLP(run.sizes, jax.random.key(args.seed))
+    weights = run.initial(lambda: pairs(model))
+    # Equinox keeps a weight as (out, in).
+    model = eqx.tree_at(leaves, model, [
+        jnp.asarray(a) for w, b in weights for a in (w.T, b)])
+    run.load(jax.device_put)
+    optimizer = make_optimizer(args, run.n // args.batch_size)
+    state = model, optimizer.init(eqx.filter(model, eqx.is_array))
+
+    def build(state, images, labels, order, lrs, timing):
+        copies = jax.tree.map(jnp.copy, state)
+        train_step((images, labels, order[0]), *copies, optimizer)
+
+    def train_epoch(state, images, labels, order, lrs):
+        metrics = []
+        for idx in order:
+            *state, metric = train_step((images, labels, idx), *state, optimizer)
+            metrics.append(metric)
+        return state, metrics
+
+    run.compile(build, state)
+    state = run.train(train_epoch, lambda state, x, y: evaluate(state[0], x, y),
+                      state)
+    return pairs(state[0])
+
+
+def leaves(model):
+    return [a for layer in model.layers for a in (layer.weight, layer.bias)]
+
+
+def pairs(model):
+    """-> [(w (in, out), b), …] in NumPy"""
+    return [(jax.device_get(layer.weight).T.copy(), jax.device_get(layer.bias))
+            for layer in model.layers]
+
+
+if __name__ == "__main__":
+    program.main(train, __file__, "equinox", "step", rungs=("step",))

@@ -1,0 +1,100 @@
+"""The same network in other libraries: certified, and three mistakes in each
+named. Needs what peers/requirements.txt lists: make peers, then
+.venv-peers/bin/python -m pytest tests/test_peers.py"""
+
+import ast
+import importlib.util
+import tomllib
+
+import pytest
+from common import DIGITS, ROOT, call
+
+from bench.kit import files
+
+PEERS = ROOT / "peers"
+RECIPE = tomllib.loads((ROOT / "recipes" / "mnist_peers.toml").read_text("utf-8"))
+OPTAX = {
+    "epsilon": ("optax.adam,", "lambda r: optax.adam(r, eps=1e-6),"),
+    "weight decay": (
+        "return {", "return optax.chain(optax.add_decayed_weights(1e-4), {",
+        "](rate)", "](rate))"),
+    "batch order": ("for idx in order", "for idx in order[::-1]")}
+KERAS = {
+    "epsilon": ("number(0.999)", "number(0.999), 1e-6"),
+    "weight decay": ("SGD(args.lr)", "SGD(args.lr, weight_decay=1e-3)"),
+    "batch order": ("enumerate(order)", "enumerate(order[::-1])")}
+# {a peer's file: (package, {mistake: texts and what stands in their place})}
+MISTAKES = {
+    "mlp_numpy.py": ("numpy", {
+        "epsilon": ("EPS = 0.9, 0.999, 1e-8", "EPS = 0.9, 0.999, 1e-6"),
+        "weight decay": ("p -= lr * g", "p -= lr * (g + 1e-4 * p)"),
+        "batch order": ("zip(order, lrs)", "zip(order[::-1], lrs)")}),
+    "mlp_sklearn.py": ("sklearn", {
+        "epsilon": ("MLPClassifier(\n", "MLPClassifier(epsilon=1e-6,\n"),
+        "weight decay": ("alpha=0.0", "alpha=1e-3"),
+        "batch order": ("zip(order, lrs)", "zip(order[::-1], lrs)")}),
+    "mlp_flax.py": ("flax", OPTAX),
+    "mlp_equinox.py": ("equinox", OPTAX),
+    "mlp_lightning.py": ("lightning", {
+        "epsilon": ("torch.optim.Adam,",
+                    "lambda p, lr: torch.optim.Adam(p, lr, eps=1e-6),"),
+        "weight decay": ("torch.optim.SGD}", "lambda p, lr: torch.optim.SGD("
+                         "p, lr, weight_decay=1e-4)}"),
+        "batch order": ("batches.tolist()", "batches[::-1].tolist()")}),
+    "keras_tensorflow.py": ("tensorflow", KERAS),
+    "keras_jax.py": ("keras", KERAS),
+    "keras_torch.py": ("keras", KERAS)}
+
+
+def test_each_peer_is_in_the_recipe_and_short():
+    scripts = {name: table["script"] for name, table in RECIPE.items()
+               if isinstance(table, dict)}
+    known = {f"../peers/{name}" for name in MISTAKES}
+    assert known <= set(scripts.values())
+    for path in PEERS.glob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) <= 150, path.name
+        imported = {alias.name for node in ast.walk(ast.parse(path.read_text()))
+                    if isinstance(node, ast.Import) for alias in node.names} | {
+            node.module for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)}
+        assert not {name for name in imported if name.startswith("bench")} - {
+            "bench.kit"}, path.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", MISTAKES)
+def test_a_peer_is_proved_and_its_mistakes_are_named(tmp_path, script):
+    package, mistakes = MISTAKES[script]
+    if not importlib.util.find_spec(package):
+        pytest.skip(f"{package} is not installed: make peers")
+    name = next(name for name, table in RECIPE.items() if isinstance(table, dict)
+                and table["script"].endswith(script))
+    recipe = ['title = "mistakes"', f"[{name}]", f'script = "{PEERS / script}"']
+    names = {f"{name}-{n}": mistake for n, mistake in enumerate(mistakes)}
+    for one, mistake in names.items():
+        folder = tmp_path / one
+        folder.mkdir()
+        for path in PEERS.glob("*.py"):
+            text = path.read_text("utf-8")
+            if path.name == script or path.name == "mlp_keras.py":
+                pairs = iter(mistakes[mistake])
+                for old, new in zip(pairs, pairs):
+                    assert script.startswith("keras") or text.count(old) == 1, old
+                    text = text.replace(old, new)
+            (folder / path.name).write_text(text, "utf-8")
+        recipe += [f"[{one}]", f'script = "{folder / script}"']
+    if adam := RECIPE[name].get("adam"):
+        other = adam.partition(":")[0]
+        recipe = [line for text in recipe for line in (
+            [text, f'adam = "{adam}"'] if text.startswith("script") else [text])]
+        recipe += [f"[{other}]", f'script = "{PEERS}/{RECIPE[other]["script"][9:]}"']
+    (tmp_path / "recipe.toml").write_text("\n".join(recipe), "utf-8")
+    out = tmp_path / "out"
+    done = call(ROOT / "compare.py", *DIGITS, "--recipe", tmp_path / "recipe.toml",
+                "--examples", 1280, "--batch-sizes", 64, "--seeds", 0, "--variants",
+                "torch:eager", *(f"{one}:step" for one in (name, *names)),
+                "--only", "certify", "--out", out, timeout=900)
+    rows = files.read_json(out / "certificate.json")["rows"]
+    named = {row["contender"] for row in rows if not row["proved"]}
+    assert named - {RECIPE[name].get("adam", "").partition(":")[0]} == set(
+        names), done.stdout[-3000:] + done.stderr[-2000:]
