@@ -104,7 +104,15 @@ def train(args, run):
     misbehave(args)
     run.load(lambda arrays: arrays)
     run.compile(lambda *arguments: None, None)
-    return run.train(train_epoch, evaluate, params)
+    if args.rung != "fit":
+        return run.train(train_epoch, evaluate, params)
+    for _ in range(args.epochs):  # as a library whose loop is its own
+        _, lrs = run.begin()
+        order = rng.permutation(run.n)[:len(lrs) * args.batch_size]
+        params, metrics = train_epoch(params, *run.sets["train"], order.reshape(
+            len(lrs), -1), lrs)
+        run.end(evaluate, params, np.mean(metrics, axis=0, keepdims=True))
+    return params
 
 
 if __name__ == "__main__":

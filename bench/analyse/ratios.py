@@ -10,6 +10,7 @@ from bench.analyse import stats
 from bench.analyse.groups import by_block, cold, log_ratios, scores_by_seed, together
 from bench.proof import audit
 from bench.proof.judging import REFERENCE
+from bench.run.plan import SCRIPTS
 
 # Verdicts: too few for an interval; it holds no difference; the difference is
 # smaller than what one script shows against itself; the first or the second is
@@ -95,6 +96,22 @@ def judged(found, first, second, logs):
 def every(found):
     """Compared of all pairs with a block that both finished in."""
     return [two for pair in pairs(found.groups) if (two := ratio(found, *pair))]
+
+
+def peers(found):
+    """[Compared] of each variant of another library and the fastest of the pair
+    at its batch size: of the framework that it computes with, if it says so,
+    else of both."""
+    result = []
+    for one, members in found.groups.items():
+        if members[0]["framework"] in SCRIPTS:
+            continue
+        names = {*members[0]["environment"]} & {*found.pair} or {*found.pair}
+        best = [key for key in found.ranked(one[3]) if key[0] in names]
+        two = best and alike_ratio(found, [one, best[0]])
+        if two:
+            result.append(two)
+    return result
 
 
 def alike_ratio(found, keys):

@@ -17,9 +17,10 @@ from bench.report.words import TEXTS, capital, plural, versions, where
 
 # Not shown of an unfair comparison: no ratio, no cost.
 COMPARED = {
-    "Ratios": speed.ratio_section, "Accuracy": accuracy.accuracies,
-    "First epoch": speed.first_epochs, "Break-even": speed.break_even,
-    "Floor": floor.floor, "Cost per step": floor.cost_per_step,
+    "Peers": speed.peers, "Ratios": speed.ratio_section,
+    "Accuracy": accuracy.accuracies, "First epoch": speed.first_epochs,
+    "Break-even": speed.break_even, "Floor": floor.floor,
+    "Cost per step": floor.cost_per_step,
     "Where the time goes": floor.where_time_goes,
     "Compilation": costs.compilation,
     "Time to accuracy": accuracy.time_to_accuracy, "Memory": costs.memory,

@@ -2,7 +2,7 @@
 
 import math
 
-from bench.analyse import ratios
+from bench.analyse import ratios, stats
 from bench.analyse.groups import key, steady
 from bench.report.table import SHARE, Bold, Table, by_variant
 from bench.report.words import TEXTS, listed, name, verdict, with_span
@@ -40,6 +40,20 @@ def ratio_section(found):
             for two in ratios.every(found)]
     return [f"Control: {control}.", Table(
         ["batch", "first / second", "ratio", "blocks", "verdict"], rows)]
+
+
+def peers(found):
+    """Section: every other library beside the pair's fastest variant with the
+    same framework."""
+    rows = {row: one for one in found.rows if (row := key(one))}
+    table = [(two.first, rows[two.first]["steady_epoch_s"], stats.median(
+        r["timing"]["import_s"] for r in found.groups[two.first]),
+        rows[two.first]["first_epoch_s"], rows[two.first]["host_peak_mib"],
+        name(two.second), (two.value, two.span), verdict(two, "speed"))
+        for two in ratios.peers(found)]
+    return [by_variant(["steady epoch, s", "import, s", "first epoch, s",
+                        "memory, MiB", "beside", "ratio", "verdict"],
+                       table)] if table else None
 
 
 def first_epochs(found):
