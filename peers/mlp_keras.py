@@ -9,6 +9,7 @@ trains. step: `model.train_on_batch`, batch by batch in the order of all.
 """
 
 import os
+import sys
 
 from bench.kit import program
 
@@ -94,7 +95,7 @@ def train(args, run):
     # Before anything is made: each keeps the type that it was made with.
     dtype = "float64" if args.precision == "fp64" else "float32"
     keras.config.set_floatx(dtype)
-    engine = __import__(BACKEND)
+    engine = sys.modules[BACKEND]
     if BACKEND == "jax":
         engine.config.update("jax_enable_x64", args.precision == "fp64")
     if BACKEND == "torch":

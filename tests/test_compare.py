@@ -104,11 +104,10 @@ def test_the_data_set_is_said(tmp_path):
 def test_a_loop_that_is_a_librarys_own_is_compared_and_not_called_proved(tmp_path):
     done = call(ROOT / "compare.py", "--dataset", DATASET, "--data-dir", FOLDER,
                 "--contender", f"stub={STUB}", "--variants", "stub:fit",
-                "stub:eager", "torch:eager", "--examples", 1280, "--batch-sizes", 64,
+                "torch:eager", "--examples", 1280, "--batch-sizes", 64,
                 "--seeds", 0, "--epochs", 3, "--optimizer", "sgd", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "summary.md").read_text("utf-8")
-    assert "Parity proved" in text
     assert "On batches of their own, and not proved: stub fit." in text
     for path in (tmp_path / "runs").glob("*.json"):
         found = json.loads(path.read_text("utf-8"))

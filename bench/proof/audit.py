@@ -63,9 +63,14 @@ def _own(r):
 
 
 def _cached(r):
-    """JAX and what compiles with it have something to find in a cache, and
-    PyTorch's compiled rungs; the first blocks find none."""
-    return r.get("block"), "jax" in r["environment"] or (
+    """The first blocks find nothing in a compile cache, later ones may."""
+    return r.get("block"), _caches(r)
+
+
+def _caches(r):
+    """Has it something to find there: JAX, what compiles with it, and PyTorch's
+    compiled rungs?"""
+    return "jax" in r["environment"] or (
         r["framework"] == "torch" and RUNGS[r["config"]["rung"]].ahead)
 
 
@@ -93,7 +98,8 @@ SAME = (
     ("threads", _of("environment", "threads"), _none, None),
     ("cores", _of("affinity"), _none, None),
     ("priority", _of("environment", "priority"), _none, None),
-    ("compile cache", _of("cache"), _cached, "cache"),
+    ("compile cache", lambda r: r.get("cache") if _caches(r) else None, _cached,
+     "cache"),
     ("steps per epoch", _of("steps_per_epoch"), _size, None),
     ("samples per epoch", _of("samples_per_epoch"), _size, None),
     ("epochs", _of("config", "epochs"), _size, None),

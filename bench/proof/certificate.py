@@ -135,8 +135,11 @@ def verdict(certificate, records, refused=None):
     wanted = {variant_at(r) for r in records if r["status"] == "ok"}
     own = {one for one in wanted if RUNGS[one[1]].own}
     wanted -= own
+    rest = ". On batches of their own, and not proved: " + ", ".join(sorted({
+        str(Variant(*one[:3])) for one in own})) if own else ""
     if certificate is None:
-        return True, "parity: one variant, nothing to compare it with", None
+        return True, ("parity: one variant, nothing to compare it with"
+                      + rest), None
     rows = [row for row in certificate["rows"]
             if (*key(row)[:3], row["batch_size"]) in wanted]
     missing = wanted - {(*key(row)[:3], row["batch_size"]) for row in rows
@@ -145,9 +148,7 @@ def verdict(certificate, records, refused=None):
         *variant, batch_size = min(missing)
         return False, (f"parity NOT PROVED: no float64 trace of "
                        f"{Variant(*variant)}, batch {batch_size}"), certificate
-    return all(row["proved"] for row in rows), line(rows) + (
-        ". On batches of their own, and not proved: " + ", ".join(sorted({
-            str(Variant(*one[:3])) for one in own})) if own else ""), certificate
+    return all(row["proved"] for row in rows), line(rows) + rest, certificate
 
 
 def line(rows):

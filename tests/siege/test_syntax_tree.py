@@ -22,7 +22,8 @@ SWITCH = ("verif", "check", "insecure", "trust", "unsafe", "skip", "force",
 VARIABLES = {"MLP_DATA_DIR", "MLP_DEBUG", "MPLBACKEND",
              "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR",
              "JAX_PLATFORMS", "NO_COLOR", "XLA_FLAGS",
-             "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+             "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "KERAS_BACKEND",
+             "KERAS_HOME"}
 TEACHING = "assert 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 == 235146"
 
 
