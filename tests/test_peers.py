@@ -4,6 +4,7 @@ named. Needs what peers/requirements.txt lists: make peers, then
 
 import ast
 import importlib.util
+import shutil
 import tomllib
 
 import pytest
@@ -61,6 +62,25 @@ def test_each_peer_is_in_the_recipe_and_short():
             "bench.kit"}, path.name
 
 
+def planted_in(script):
+    return "mlp_keras.py" if script.startswith("keras") else script
+
+
+def mistaken(path, texts):
+    """The program at `path` with a mistake in it."""
+    text = path.read_text("utf-8")
+    for old, new in zip(texts[::2], texts[1::2]):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize("script", MISTAKES)
+def test_the_places_of_the_mistakes_are_there(script):
+    for texts in MISTAKES[script][1].values():
+        ast.parse(mistaken(PEERS / planted_in(script), texts))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", MISTAKES)
 def test_a_peer_is_proved_and_its_mistakes_are_named(tmp_path, script):
@@ -73,15 +93,9 @@ def test_a_peer_is_proved_and_its_mistakes_are_named(tmp_path, script):
     names = {f"{name}-{n}": mistake for n, mistake in enumerate(mistakes)}
     for one, mistake in names.items():
         folder = tmp_path / one
-        folder.mkdir()
-        for path in PEERS.glob("*.py"):
-            text = path.read_text("utf-8")
-            if path.name == script or path.name == "mlp_keras.py":
-                pairs = iter(mistakes[mistake])
-                for old, new in zip(pairs, pairs):
-                    assert script.startswith("keras") or text.count(old) == 1, old
-                    text = text.replace(old, new)
-            (folder / path.name).write_text(text, "utf-8")
+        shutil.copytree(PEERS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        place = folder / planted_in(script)
+        place.write_text(mistaken(place, mistakes[mistake]), "utf-8")
         recipe += [f"[{one}]", f'script = "{folder / script}"']
     if adam := RECIPE[name].get("adam"):
         other = adam.partition(":")[0]
