@@ -110,15 +110,15 @@ def reference(row, traced):
     if row.get("against"):
         return next((other for other in family if key(other)[:3] == tuple(
             row["against"])), None)
-    # Of another form of Adam none proves anything.
-    forms = {tuple(other["against"]) for other in traced if other.get("against")}
-    family = [other for other in family if not other.get("against")
-              and (key(other)[:3] not in forms or other is row)]
     names, everyone = ({other["contender"] for other in some}
                        for some in (family, traced))
     if len(family) < 2 or len(names) < min(2, len(everyone)):
         return None
-    return min(family, key=lambda other: key(other)[:3] != REFERENCE)
+    # Of another form of Adam none proves anything.
+    forms = {tuple(other["against"]) for other in traced if other.get("against")}
+    return min((other for other in family if not other.get("against")
+                and (key(other)[:3] not in forms or other is row)),
+               key=lambda other: key(other)[:3] != REFERENCE, default=None)
 
 
 def largest(trace, expected, precise):
