@@ -13,7 +13,9 @@ with program.importing("equinox"):
     import equinox as eqx
     import jax
     import jax.numpy as jnp
+    import on_jax
     import optax
+    from on_jax import batches, cut, make_optimizer
 
 
 class MLP(eqx.Module):
@@ -41,10 +43,8 @@ def loss_fn(model, x, y):
 
 @eqx.filter_jit(donate="all-except-first")
 def train_step(batch, model, opt_state, optimizer):
-    """One step: batch (images, labels, idx) -> model, opt_state, metrics"""
-    images, labels, idx = batch
-    grads, metrics = eqx.filter_grad(loss_fn, has_aux=True)(
-        model, images[idx], labels[idx])
+    """One step -> model, opt_state, (loss, accuracy)"""
+    grads, metrics = eqx.filter_grad(loss_fn, has_aux=True)(model, *cut(*batch))
     updates, opt_state = optimizer.update(grads, opt_state, model)
     return eqx.apply_updates(model, updates), opt_state, metrics
 
@@ -54,45 +54,25 @@ def evaluate(model, x, y):
     return loss_fn(model, x, y)[1]
 
 
-def make_optimizer(args, steps):
-    """The update rule, with a rate for every step: the schedule is Optax's."""
-    rate = args.lr if args.schedule == "constant" else (
-        optax.cosine_decay_schedule(args.lr, args.epochs * steps))
-    return {"adam": optax.adam, "sgd": optax.sgd}[args.optimizer](rate)
-
-
 def train(args, run):
-    jax.config.update("jax_enable_x64", args.precision == "fp64")
-    jax.config.update("jax_default_matmul_precision",
-                      "default" if args.precision == "tf32" else "highest")
-    compilations = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, seconds, **_: name.endswith("backend_compile_duration")
-        and compilations.append(seconds))
-    device = jax.devices()[0]
-    run.describe({"equinox": eqx.__version__, "optax": optax.__version__,
-                  "jax": jax.__version__}, {"gpu": "cuda"}.get(
-                      device.platform, device.platform), device.device_kind,
-                 program.cores(), jax.block_until_ready, jax.device_get,
-                 lambda: len(compilations), lambda: (
-                     device.memory_stats() or {}).get("peak_bytes_in_use"))
+    on_jax.describe(args, run, {"equinox": eqx.__version__})
     model = MLP(run.sizes, jax.random.key(args.seed))
     weights = run.initial(lambda: pairs(model))
     # Equinox keeps a weight as (out, in).
     model = eqx.tree_at(leaves, model, [
         jnp.asarray(a) for w, b in weights for a in (w.T, b)])
     run.load(jax.device_put)
-    optimizer = make_optimizer(args, run.n // args.batch_size)
+    optimizer = make_optimizer(args, run)
     state = model, optimizer.init(eqx.filter(model, eqx.is_array))
 
     def build(state, images, labels, order, lrs, timing):
         copies = jax.tree.map(jnp.copy, state)
-        train_step((images, labels, order[0]), *copies, optimizer)
+        train_step(next(batches(images, labels, order)), *copies, optimizer)
 
     def train_epoch(state, images, labels, order, lrs):
         metrics = []
-        for idx in order:
-            *state, metric = train_step((images, labels, idx), *state, optimizer)
+        for batch in batches(images, labels, order):
+            *state, metric = train_step(batch, *state, optimizer)
             metrics.append(metric)
         return state, metrics
 

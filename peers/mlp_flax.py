@@ -13,8 +13,10 @@ with program.importing("flax"):
     import flax
     import jax
     import jax.numpy as jnp
+    import on_jax
     import optax
     from flax import nnx
+    from on_jax import batches, cut, make_optimizer
 
 
 class MLP(nnx.Module):
@@ -41,10 +43,9 @@ def loss_fn(model, x, y):
 
 
 @nnx.jit
-def train_step(model, optimizer, images, labels, idx):
+def train_step(model, optimizer, batch):
     """One step: changes model and optimizer -> (loss, accuracy)"""
-    grads, metrics = nnx.grad(loss_fn, has_aux=True)(
-        model, images[idx], labels[idx])
+    grads, metrics = nnx.grad(loss_fn, has_aux=True)(model, *cut(*batch))
     optimizer.update(model, grads)
     return metrics
 
@@ -54,43 +55,23 @@ def evaluate(model, x, y):
     return loss_fn(model, x, y)[1]
 
 
-def make_optimizer(args, steps):
-    """The update rule, with a rate for every step: the schedule is Optax's."""
-    rate = args.lr if args.schedule == "constant" else (
-        optax.cosine_decay_schedule(args.lr, args.epochs * steps))
-    return {"adam": optax.adam, "sgd": optax.sgd}[args.optimizer](rate)
-
-
 def train(args, run):
-    jax.config.update("jax_enable_x64", args.precision == "fp64")
-    jax.config.update("jax_default_matmul_precision",
-                      "default" if args.precision == "tf32" else "highest")
-    compilations = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, seconds, **_: name.endswith("backend_compile_duration")
-        and compilations.append(seconds))
-    device = jax.devices()[0]
-    run.describe({"flax": flax.__version__, "optax": optax.__version__,
-                  "jax": jax.__version__}, {"gpu": "cuda"}.get(
-                      device.platform, device.platform), device.device_kind,
-                 program.cores(), jax.block_until_ready, jax.device_get,
-                 lambda: len(compilations), lambda: (
-                     device.memory_stats() or {}).get("peak_bytes_in_use"))
+    on_jax.describe(args, run, {"flax": flax.__version__})
     model = MLP(run.sizes, run.dtype, nnx.Rngs(args.seed))
     weights = run.initial(lambda: pairs(model))
     for layer, (w, b) in zip(model.layers, weights):
         layer.kernel[...], layer.bias[...] = jnp.asarray(w), jnp.asarray(b)
     run.load(jax.device_put)
-    optimizer = nnx.Optimizer(
-        model, make_optimizer(args, run.n // args.batch_size), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, make_optimizer(args, run), wrt=nnx.Param)
 
     def build(state, images, labels, order, lrs, timing):
         # A call compiles; it trains copies. Nothing is returned: whoever calls
         # train_step again finds what was compiled.
-        train_step(*nnx.clone(state), images, labels, order[0])
+        train_step(*nnx.clone(state), next(batches(images, labels, order)))
 
     def train_epoch(state, images, labels, order, lrs):
-        return state, [train_step(*state, images, labels, idx) for idx in order]
+        return state, [train_step(*state, batch)
+                       for batch in batches(images, labels, order)]
 
     run.compile(build, (model, optimizer))
     run.train(train_epoch, lambda state, x, y: evaluate(state[0], x, y),

@@ -32,12 +32,17 @@ def make_model(sizes, dtype):
         for width in sizes[1:-1]), keras.layers.Dense(sizes[-1])])
 
 
-def make_optimizer(args, number):
-    """number: what the betas are made; TensorFlow would round 0.999 to float32
-    before it makes a float64 of it."""
+def make_optimizer(args, run):
+    """A fit follows Keras' own CosineDecay, which is computed in float32; batch
+    by batch train_epoch sets the rate. TensorFlow would round a beta of 0.999 to
+    float32 before it makes a float64 of it."""
+    rate, number = args.lr, run.dtype
+    if args.rung == "fit" and args.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate, args.epochs * (run.n // args.batch_size))
     if args.optimizer == "sgd":
-        return keras.optimizers.SGD(args.lr)
-    return keras.optimizers.Adam(args.lr, number(0.9), number(0.999))
+        return keras.optimizers.SGD(rate)
+    return keras.optimizers.Adam(rate, number(0.9), number(0.999))
 
 
 class Turns(keras.callbacks.Callback):
@@ -48,21 +53,11 @@ class Turns(keras.callbacks.Callback):
         self.run = run
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.lrs = self.run.begin()[1]
-
-    def on_train_batch_begin(self, batch, logs=None):
-        follow(self.model, self.lrs, batch)
+        self.run.begin()
 
     def on_epoch_end(self, epoch, logs=None):
         self.run.end(evaluate, self.model, [
             (logs["loss"], logs["categorical_accuracy"])])
-
-
-def follow(model, lrs, step):
-    """The rate of a step, where it changes. Keras' own CosineDecay computes it
-    in float32."""
-    if step and lrs[step] != lrs[step - 1] or not step:
-        model.optimizer.learning_rate = lrs[step]
 
 
 def evaluate(model, x, y):
@@ -72,10 +67,12 @@ def evaluate(model, x, y):
 
 def train_epoch(model, images, labels, order, lrs):
     """train_on_batch keeps running means, unless told to begin anew."""
-    metrics = []
-    for step, idx in enumerate(order):
-        follow(model, lrs, step)
-        x, y = (ops.take(a, idx, axis=0) for a in (images, labels))
+    metrics, last = [], None
+    for idx, lr in zip(order, lrs):
+        if lr != last:
+            model.optimizer.learning_rate = last = lr
+        x, y = ((images[idx], labels[idx]) if isinstance(images, np.ndarray)
+                else (ops.take(a, idx, axis=0) for a in (images, labels)))
         model.reset_metrics()
         metrics.append(model.train_on_batch(x, y))
     return model, metrics
@@ -115,7 +112,7 @@ def train(args, run):
     # A fit cuts its batches from arrays of NumPy.
     run.load(lambda arrays: [ops.convert_to_tensor(a) for a in arrays]
              if args.rung == "step" else arrays)
-    model.compile(optimizer=make_optimizer(args, run.dtype),
+    model.compile(optimizer=make_optimizer(args, run),
                   loss=keras.losses.CategoricalCrossentropy(from_logits=True),
                   metrics=["categorical_accuracy"])
     if args.rung == "step":
@@ -137,4 +134,7 @@ def pairs(model):
 
 
 def main(script):
-    program.main(train, script, f"keras-{BACKEND}", "fit", rungs=("fit", "step"))
+    """On the processor, also where there is a GPU."""
+    with keras.device("cpu"):
+        program.main(train, script, f"keras-{BACKEND}", "fit",
+                     rungs=("fit", "step"))

@@ -57,7 +57,7 @@ def score(logits, y):
 
 @torch.no_grad()
 def evaluate(model, x, y):
-    return torch.stack(score(model(x), y))
+    return torch.stack(score(model(torch.from_numpy(x)), torch.from_numpy(y)))
 
 
 class Turns(lightning.Callback):
@@ -110,8 +110,8 @@ def train(args, run):
         for layer, (w, b) in zip(model.layers[::2], weights):
             layer.weight.data = torch.from_numpy(w.T.copy())
             layer.bias.data = torch.from_numpy(b)
-    run.load(lambda arrays: [torch.from_numpy(a) for a in arrays])
-    dataset = TensorDataset(*run.sets["train"])
+    run.load(lambda arrays: arrays)
+    dataset = TensorDataset(*map(torch.from_numpy, run.sets["train"]))
     loader = (DataLoader(dataset, args.batch_size, shuffle=True, drop_last=True)
               if args.rung == "fit" else
               DataLoader(dataset, batch_sampler=Batches(run)))

@@ -1,4 +1,4 @@
-"""A contender in NumPy alone: the same network and plain SGD, written out.
+"""A contender in NumPy alone: the network of peers/mlp_numpy.py and plain SGD.
 
 Stands in for the pair where a test is about processes and not about learning.
 MLP_STUB="100:crash 101:kill" makes the runs at those batch sizes go wrong.
@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from bench.kit import program
+from peers.mlp_numpy import forward, gradients, score
 
 
 def fault(batch_size):
@@ -49,37 +50,15 @@ def misbehave(args):
         time.sleep(600)
 
 
-def forward(params, x):
-    """[(w, b), …], x (B, 784) -> the input of every layer and the logits"""
-    layers = [x]
-    for w, b in params[:-1]:
-        layers.append(np.maximum(layers[-1] @ w + b, 0))
-    w, b = params[-1]
-    return [*layers, layers[-1] @ w + b]
-
-
 def evaluate(params, x, y):
-    return score(forward(params, x)[-1], y)
-
-
-def score(logits, y):
-    """logits (B, 10), y (B, 10) -> (loss, accuracy)"""
-    logits = logits - logits.max(axis=1, keepdims=True)
-    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return np.array([-(y * logs).sum(axis=1).mean(),
-                     (logs.argmax(1) == y.argmax(1)).mean()], logits.dtype)
+    return score(forward(params, x)[-1], y)[1]
 
 
 def train_step(params, x, y, lr):
     """One step of gradient descent -> new params, (loss, accuracy)"""
-    *layers, logits = forward(params, x)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    error = (p / p.sum(axis=1, keepdims=True) - y) / len(x)
-    new = []
-    for (w, b), layer in zip(params[::-1], layers[::-1]):
-        new.append((w - lr * (layer.T @ error), b - lr * error.sum(axis=0)))
-        error = (error @ w.T) * (layer > 0)
-    return new[::-1], score(logits, y)
+    grads, metrics = gradients(params, x, y)
+    return [(w - lr * dw, b - lr * db)
+            for (w, b), (dw, db) in zip(params, grads)], metrics
 
 
 def train_epoch(params, images, labels, order, lrs):

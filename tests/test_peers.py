@@ -11,6 +11,7 @@ import pytest
 from common import DIGITS, ROOT, call
 
 from bench.kit import files
+from bench.run.comparison import beside
 
 PEERS = ROOT / "peers"
 RECIPE = tomllib.loads((ROOT / "recipes" / "mnist_peers.toml").read_text("utf-8"))
@@ -18,12 +19,13 @@ OPTAX = {
     "epsilon": ("optax.adam,", "lambda r: optax.adam(r, eps=1e-6),"),
     "weight decay": (
         "return {", "return optax.chain(optax.add_decayed_weights(1e-4), {",
-        "](rate)", "](rate))"),
-    "batch order": ("for idx in order", "for idx in order[::-1]")}
+        "optimizer](rate)", "optimizer](rate))"),
+    "batch order": ("in batches(images, labels, order)",
+                    "in batches(images, labels, order[::-1])")}
 KERAS = {
     "epsilon": ("number(0.999)", "number(0.999), 1e-6"),
-    "weight decay": ("SGD(args.lr)", "SGD(args.lr, weight_decay=1e-3)"),
-    "batch order": ("enumerate(order)", "enumerate(order[::-1])")}
+    "weight decay": ("SGD(rate)", "SGD(rate, weight_decay=1e-3)"),
+    "batch order": ("zip(order, lrs)", "zip(order[::-1], lrs)")}
 # {a peer's file: (package, {mistake: texts and what stands in their place})}
 MISTAKES = {
     "mlp_numpy.py": ("numpy", {
@@ -62,23 +64,27 @@ def test_each_peer_is_in_the_recipe_and_short():
             "bench.kit"}, path.name
 
 
-def planted_in(script):
-    return "mlp_keras.py" if script.startswith("keras") else script
-
-
-def mistaken(path, texts):
-    """The program at `path` with a mistake in it."""
+def plant(folder, script, texts):
+    """Make a mistake in the copy of a peer in `folder`: in its file, or in what it
+    imports from beside it."""
+    files = [folder / script, *beside(folder / script)]
+    path = next(path for path in files if texts[0] in path.read_text("utf-8"))
     text = path.read_text("utf-8")
     for old, new in zip(texts[::2], texts[1::2]):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return text
+    ast.parse(text)
+    path.write_text(text, "utf-8")
+
+
+def copied(folder):
+    return shutil.copytree(PEERS, folder, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @pytest.mark.parametrize("script", MISTAKES)
-def test_the_places_of_the_mistakes_are_there(script):
-    for texts in MISTAKES[script][1].values():
-        ast.parse(mistaken(PEERS / planted_in(script), texts))
+def test_the_places_of_the_mistakes_are_there(tmp_path, script):
+    for mistake, texts in MISTAKES[script][1].items():
+        plant(copied(tmp_path / mistake), script, texts)
 
 
 @pytest.mark.slow
@@ -92,10 +98,8 @@ def test_a_peer_is_proved_and_its_mistakes_are_named(tmp_path, script):
     recipe = ['title = "mistakes"', f"[{name}]", f'script = "{PEERS / script}"']
     names = {f"{name}-{n}": mistake for n, mistake in enumerate(mistakes)}
     for one, mistake in names.items():
-        folder = tmp_path / one
-        shutil.copytree(PEERS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        place = folder / planted_in(script)
-        place.write_text(mistaken(place, mistakes[mistake]), "utf-8")
+        folder = copied(tmp_path / one)
+        plant(folder, script, mistakes[mistake])
         recipe += [f"[{one}]", f'script = "{folder / script}"']
     if adam := RECIPE[name].get("adam"):
         other = adam.partition(":")[0]

@@ -57,8 +57,7 @@ def importing(package):
 
 
 def tell(args, words, wait=False):
-    """With --turns: a line to the parent, if any; wait: sleep until it answers.
-    """
+    """With --turns: a line to the parent, or None; wait: until it answers."""
     if args.turns:
         if words:
             print(words, flush=True)
@@ -101,7 +100,12 @@ class Run:
         or 'cuda', the device's name, host threads in use, and four functions:
         fence(x) waits until x is computed, to_host(x) gives NumPy arrays,
         compiled() counts compilations so far, memory() gives the device's
-        peak bytes or None."""
+        peak bytes or None. Fault 4 where it is not what was asked for."""
+        if self.args.device not in ("auto", platform):
+            raise Fault(ENVIRONMENT, f"argument --device: {self.args.device}: "
+                                     f"this program runs on {platform}")
+        if (self.args.precision, platform) == ("tf32", "cpu"):
+            raise Fault(ENVIRONMENT, "argument --precision: here is no TF32")
         self.record["environment"] = {
             **versions, "device_kind": platform, "device_name": device,
             "threads": threads}

@@ -148,7 +148,7 @@ class Comparison:
 def beside(script):
     """The modules beside a script that it imports, itself."""
     with contextlib.suppress(OSError, ValueError):
-        names = re.findall(r"^(?:import|from) (\w+)", script.read_text("utf-8"), re.M)
+        names = re.findall(r"^ *(?:import|from) (\w+)", script.read_text("utf-8"), re.M)
         return sorted({path for one in names if (
             path := script.with_name(f"{one}.py")).is_file()})
     return []
