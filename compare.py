@@ -65,6 +65,9 @@ def make_parser():
         help="runs of each variant, batch size and seed")
     add("--measure", nargs="+", choices=MEASURES, default=[],
         help="beside the runs")
+    add("--patience", type=cli.whole(1, 100_000), metavar="N",
+        help="tell where each would have stopped: after N epochs without a "
+             "better validation accuracy")
     add("--threads", type=cli.whole(1, 4096), metavar="N",
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",
@@ -162,7 +165,7 @@ def compare(args, runs):
     return Found(records, proof,
                  audit.audit(records, args.chosen.vary, peak),
                  runs.script_hashes(), measured, measurements.missing(),
-                 args.control)
+                 args.control, args.patience)
 
 
 def ending(args, found, drawn):

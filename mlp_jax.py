@@ -143,7 +143,7 @@ def parse_flags(argv=None):
     add("--device", choices=("auto", "cpu", "cuda"), default="auto",
         help="an error if it is not there")
     add("--dataset", choices=data.DATASETS, default="mnist", help="to learn")
-    add("--data-dir", default=data.default_folder(), help="where it lies")
+    add("--data-dir", default=data.FOLDER, help="where it lies")
     add("--split", choices=("standard", "pooled"), default="standard",
         help="50,000 train, 10,000 validate, 10,000 test; or 80/10/10 of all")
     add("--init", help="read the initial weights from this .npz file")

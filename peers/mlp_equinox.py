@@ -19,34 +19,42 @@ with program.importing("equinox"):
 
 
 class MLP(eqx.Module):
-    """Dense layers with ReLU between them: one image (inputs,) -> logits (10,)"""
+    """Dense layers with ReLU, and dropout if asked for, between them: one image
+    (inputs,) -> logits (10,). key: of its masks; None: no dropout."""
 
     layers: list
+    dropout: eqx.nn.Dropout
 
-    def __init__(self, sizes, key):
+    def __init__(self, sizes, dropout, key):
         self.layers = [eqx.nn.Linear(i, o, key=one) for i, o, one in zip(
             sizes, sizes[1:], jax.random.split(key, len(sizes) - 1))]
+        self.dropout = eqx.nn.Dropout(dropout)
 
-    def __call__(self, x):
-        for layer in self.layers[:-1]:
+    def __call__(self, x, key):
+        for n, layer in enumerate(self.layers[:-1]):
             x = jax.nn.relu(layer(x))
+            if key is not None:
+                x = self.dropout(x, key=jax.random.fold_in(key, n))
         return self.layers[-1](x)
 
 
-def loss_fn(model, x, y):
+def loss_fn(model, x, y, key=None):
     """-> mean cross-entropy, (the same, accuracy)"""
-    logits = jax.vmap(model)(x)
+    keys = key if key is None else jax.random.split(key, len(x))
+    logits = jax.vmap(model, (0, None if key is None else 0))(x, keys)
     loss = optax.softmax_cross_entropy(logits, y).mean()
     right = (logits.argmax(1) == y.argmax(1)).mean(dtype=loss.dtype)
     return loss, jnp.stack([loss, right])
 
 
 @eqx.filter_jit(donate="all-except-first")
-def train_step(batch, model, opt_state, optimizer):
-    """One step -> model, opt_state, (loss, accuracy)"""
-    grads, metrics = eqx.filter_grad(loss_fn, has_aux=True)(model, *cut(*batch))
+def train_step(batch, model, opt_state, key, optimizer):
+    """One step -> model, opt_state, key, (loss, accuracy)"""
+    key, now = (None, None) if key is None else jax.random.split(key)
+    grads, metrics = eqx.filter_grad(loss_fn, has_aux=True)(
+        model, *cut(*batch), now)
     updates, opt_state = optimizer.update(grads, opt_state, model)
-    return eqx.apply_updates(model, updates), opt_state, metrics
+    return eqx.apply_updates(model, updates), opt_state, key, metrics
 
 
 @eqx.filter_jit
@@ -56,14 +64,16 @@ def evaluate(model, x, y):
 
 def train(args, run):
     on_jax.describe(args, run, {"equinox": eqx.__version__})
-    model = MLP(run.sizes, jax.random.key(args.seed))
+    key = jax.random.key(args.seed)
+    model = MLP(run.sizes, args.dropout or 0, key)
     weights = run.initial(lambda: pairs(model))
     # Equinox keeps a weight as (out, in).
     model = eqx.tree_at(leaves, model, [
         jnp.asarray(a) for w, b in weights for a in (w.T, b)])
     run.load(jax.device_put)
     optimizer = make_optimizer(args, run)
-    state = model, optimizer.init(eqx.filter(model, eqx.is_array))
+    state = (model, optimizer.init(eqx.filter(model, eqx.is_array)),
+             jax.random.fold_in(key, 1) if args.dropout else None)
 
     def build(state, images, labels, order, lrs, timing):
         copies = jax.tree.map(jnp.copy, state)
@@ -93,4 +103,4 @@ def pairs(model):
 
 
 if __name__ == "__main__":
-    program.main(train, __file__, "equinox", "step", rungs=("step",))
+    program.main(train, __file__, "equinox", "step", rungs=("step",), dropout=True)

@@ -20,17 +20,20 @@ with program.importing("flax"):
 
 
 class MLP(nnx.Module):
-    """Dense layers with ReLU between them: x (B, inputs) -> logits (B, 10)"""
+    """Dense layers with ReLU, and dropout if asked for, between them: x (B,
+    inputs) -> logits (B, 10)"""
 
-    def __init__(self, sizes, dtype, rngs):
+    def __init__(self, sizes, dtype, dropout, rngs):
         self.layers = nnx.List([
             nnx.Linear(i, o, kernel_init=nnx.initializers.he_normal(),
                        param_dtype=dtype, rngs=rngs)
             for i, o in zip(sizes, sizes[1:])])
+        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
 
     def __call__(self, x):
         for layer in self.layers[:-1]:
             x = nnx.relu(layer(x))
+            x = self.dropout(x) if self.dropout else x
         return self.layers[-1](x)
 
 
@@ -51,13 +54,20 @@ def train_step(model, optimizer, batch):
 
 
 @nnx.jit
-def evaluate(model, x, y):
+def score(model, x, y):
     return loss_fn(model, x, y)[1]
+
+
+def evaluate(state, x, y):
+    state[0].eval()  # no dropout
+    found = score(state[0], x, y)
+    state[0].train()
+    return found
 
 
 def train(args, run):
     on_jax.describe(args, run, {"flax": flax.__version__})
-    model = MLP(run.sizes, run.dtype, nnx.Rngs(args.seed))
+    model = MLP(run.sizes, run.dtype, args.dropout, nnx.Rngs(args.seed))
     weights = run.initial(lambda: pairs(model))
     for layer, (w, b) in zip(model.layers, weights):
         layer.kernel[...], layer.bias[...] = jnp.asarray(w), jnp.asarray(b)
@@ -74,8 +84,7 @@ def train(args, run):
                        for batch in batches(images, labels, order)]
 
     run.compile(build, (model, optimizer))
-    run.train(train_epoch, lambda state, x, y: evaluate(state[0], x, y),
-              (model, optimizer))
+    run.train(train_epoch, evaluate, (model, optimizer))
     return pairs(model)
 
 
@@ -86,4 +95,4 @@ def pairs(model):
 
 
 if __name__ == "__main__":
-    program.main(train, __file__, "flax", "step", rungs=("step",))
+    program.main(train, __file__, "flax", "step", rungs=("step",), dropout=True)

@@ -24,12 +24,15 @@ with program.importing("keras"):
 BACKEND = keras.backend.backend()
 
 
-def make_model(sizes, dtype):
-    """Dense layers with ReLU between them."""
-    return keras.Sequential([keras.Input((sizes[0],), dtype=dtype), *(
-        keras.layers.Dense(width, activation="relu",
-                           kernel_initializer="he_normal")
-        for width in sizes[1:-1]), keras.layers.Dense(sizes[-1])])
+def make_model(sizes, dtype, dropout):
+    """Dense layers with ReLU, and dropout if asked for, between them."""
+    layers = [keras.Input((sizes[0],), dtype=dtype)]
+    for width in sizes[1:-1]:
+        layers.append(keras.layers.Dense(width, activation="relu",
+                                         kernel_initializer="he_normal"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout))
+    return keras.Sequential([*layers, keras.layers.Dense(sizes[-1])])
 
 
 def make_optimizer(args, run):
@@ -106,7 +109,7 @@ def train(args, run):
     run.describe({"keras": keras.__version__, BACKEND: engine.__version__},
                  "cpu", "cpu", program.cores(), fence=lambda x: None,
                  to_host=np.asarray, compiled=lambda: 0, memory=lambda: None)
-    model = make_model(run.sizes, dtype)
+    model = make_model(run.sizes, dtype, args.dropout)
     weights = run.initial(lambda: pairs(model))
     model.set_weights([a for pair in weights for a in pair])
     # A fit cuts its batches from arrays of NumPy.
@@ -137,4 +140,4 @@ def main(script):
     """On the processor, also where there is a GPU."""
     with keras.device("cpu"):
         program.main(train, script, f"keras-{BACKEND}", "fit",
-                     rungs=("fit", "step"))
+                     rungs=("fit", "step"), dropout=True)

@@ -28,8 +28,9 @@ class MLP(lightning.LightningModule):
         super().__init__()
         self.args, self.metrics, layers = args, [], []
         for i, o in zip(sizes, sizes[1:]):
-            layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
-        self.layers = torch.nn.Sequential(*layers[:-1])
+            layers += [torch.nn.Linear(i, o), torch.nn.ReLU(),
+                       torch.nn.Dropout(args.dropout or 0)]
+        self.layers = torch.nn.Sequential(*layers[:-2])
 
     def forward(self, x):
         return self.layers(x)
@@ -57,7 +58,10 @@ def score(logits, y):
 
 @torch.no_grad()
 def evaluate(model, x, y):
-    return torch.stack(score(model(torch.from_numpy(x)), torch.from_numpy(y)))
+    model.eval()
+    found = score(model(torch.from_numpy(x)), torch.from_numpy(y))
+    model.train()
+    return torch.stack(found)
 
 
 class Turns(lightning.Callback):
@@ -107,7 +111,7 @@ def train(args, run):
     model = MLP(args, run.sizes)
     weights = run.initial(lambda: pairs(model))
     with torch.no_grad():
-        for layer, (w, b) in zip(model.layers[::2], weights):
+        for layer, (w, b) in zip(model.layers[::3], weights):
             layer.weight.data = torch.from_numpy(w.T.copy())
             layer.bias.data = torch.from_numpy(b)
     run.load(lambda arrays: arrays)
@@ -129,8 +133,9 @@ def train(args, run):
 def pairs(model):
     """-> [(w (in, out), b), …] in NumPy"""
     return [(layer.weight.detach().numpy().T, layer.bias.detach().numpy())
-            for layer in model.layers[::2]]
+            for layer in model.layers[::3]]
 
 
 if __name__ == "__main__":
-    program.main(train, __file__, "lightning", "fit", rungs=("fit", "step"))
+    program.main(train, __file__, "lightning", "fit", rungs=("fit", "step"),
+                 dropout=True)

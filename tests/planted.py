@@ -397,6 +397,7 @@ RECORD_FAULTS = [
     ("SGD against Adam", put("config", "optimizer", "sgd"), "optimizer"),
     ("another learning rate", put("config", "lr", 0.01), "learning rate"),
     ("another schedule", put("config", "schedule", "cosine"), "schedule"),
+    ("dropout in one of them", put("config", "dropout", 0.3), "dropout"),
     ("other initial weights", put("init_sha256", "f" * 64),
      "initial weights"),
     ("another batch order", put("order_sha256", "f" * 64), "batch order"),

@@ -71,7 +71,7 @@ def make(contender="jax", rung="step", batch_size=256, seed=0, block=0,
         "turns": turns,
         "compilations": [int(compiled), 0 if compiled or contender == "torch"
                          else 99] + [0] * (epochs - 1), "cache": "cold",
-        "init_sha256": f"{seed:064x}", "order_sha256": f"{batch_size:064x}",
+        "init_sha256": f"{seed:064x}", "order_sha256": f"{batch_size:032x}{seed:032x}",
         "affinity": [0, 1], "epochs": rows,
         "steps": {"loss": [row["train_loss"] for row in rows
                            for _ in range(steps)],

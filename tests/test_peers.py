@@ -7,9 +7,11 @@ import importlib.util
 import shutil
 import tomllib
 
+import numpy as np
 import pytest
 from common import DIGITS, ROOT, call
 
+from bench.analyse import costs
 from bench.kit import files
 from bench.run.comparison import beside
 
@@ -44,6 +46,13 @@ MISTAKES = {
         "weight decay": ("torch.optim.SGD}", "lambda p, lr: torch.optim.SGD("
                          "p, lr, weight_decay=1e-4)}"),
         "batch order": ("batches.tolist()", "batches[::-1].tolist()")}),
+    "mlp_pytorch.py": ("torch", {
+        "epsilon": ("torch.optim.Adam,",
+                    "lambda p, lr: torch.optim.Adam(p, lr, eps=1e-6),"),
+        "weight decay": ("torch.optim.SGD}", "lambda p, lr: torch.optim.SGD("
+                         "p, lr, weight_decay=1e-4)}"),
+        "batch order": ("order if host else torch.from_numpy(order)",
+                        "order if host else torch.from_numpy(order[::-1].copy())")}),
     "keras_tensorflow.py": ("tensorflow", KERAS),
     "keras_jax.py": ("keras", KERAS),
     "keras_torch.py": ("keras", KERAS)}
@@ -116,3 +125,42 @@ def test_a_peer_is_proved_and_its_mistakes_are_named(tmp_path, script):
     named = {row["contender"] for row in rows if not row["proved"]}
     assert named - {RECIPE[name].get("adam", "").partition(":")[0]} == set(
         names), done.stdout[-3000:] + done.stderr[-2000:]
+
+
+CURVES = [np.round(np.random.default_rng(seed).normal(0.5, 0.02, 30) + np.minimum(
+    np.arange(30) * slope, 0.1), 3).tolist() for seed in range(20)
+    for slope in (0, 0.005)]
+
+
+def test_training_stops_after_so_many_epochs_without_a_better_one():
+    assert costs.stopped([0.1, 0.3, 0.2, 0.3, 0.29], 3) == (5, 2)
+    assert costs.stopped([0.1, 0.3, 0.2, 0.4, 0.39], 3) == (None, 4)
+    assert costs.stopped([0.1], 1) == (None, 1)
+    ends = {costs.stopped(curve, 5)[0] for curve in CURVES}
+    assert None in ends and len(ends) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("curve", CURVES)
+def test_keras_stops_where_the_report_says(curve):
+    keras = pytest.importorskip("keras")
+    callback = keras.callbacks.EarlyStopping("val_accuracy", patience=5, mode="max")
+    callback.set_model(model := keras.Sequential())
+    callback.on_train_begin()
+    for epoch, value in enumerate(curve):
+        callback.on_epoch_end(epoch, {"val_accuracy": value})
+        if model.stop_training:
+            break
+    assert costs.stopped(curve, 5) == (
+        epoch + 1 if model.stop_training else None, callback.best_epoch + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("curve", CURVES)
+def test_lightning_stops_where_the_report_says(curve):
+    callbacks = pytest.importorskip("lightning.pytorch.callbacks")
+    torch = pytest.importorskip("torch")
+    callback = callbacks.EarlyStopping("val_accuracy", patience=5, mode="max")
+    stops = next((epoch + 1 for epoch, value in enumerate(curve) if
+                  callback._evaluate_stopping_criteria(torch.tensor(value))[0]), None)
+    assert costs.stopped(curve, 5)[0] == stops

@@ -249,6 +249,16 @@ def test_a_record_that_was_copied_is_named():
     assert "has the seconds of jax step, batch 256, seed 1" in broken.words
 
 
+@pytest.mark.parametrize("what", ["init_sha256", "order_sha256"])
+def test_a_seed_that_is_not_used_is_named(what):
+    """Both frameworks alike, so no difference between them shows it."""
+    records = comparison()
+    for r in records:
+        r[what] = "c" * 64
+    broken = audit.unfair(audit.audit(records, peak=FLOOR))
+    assert [v.rule for v in broken] == ["every seed is another run"]
+
+
 def test_a_compile_clock_that_starts_late_is_seen_over_all_runs():
     """One run may be late, beside other work; all of a variant are not."""
     records = comparison()

@@ -103,6 +103,19 @@ def waits(done, target):
                          for value in middle)
 
 
+def stopped(curve, patience):
+    """Validation accuracies of epochs -> (number of the epoch after which training
+    stops, or None; number of the best until then, whose weights are kept). It stops
+    after `patience` epochs without a better one: as Keras' and Lightning's
+    EarlyStopping count with mode "max" and min_delta 0."""
+    best = 0
+    for epoch, value in enumerate(curve):
+        best = epoch if value > curve[best] else best
+        if epoch - best >= patience:
+            return epoch + 1, best + 1
+    return None, best + 1
+
+
 # ------------------------------------------------------------------ memory
 
 def needed(r):

@@ -14,12 +14,14 @@ class Found:
     None); verdicts: the audit's; scripts: {contender: hash of its script};
     measured: records of bench/measure; missing: {kind that was asked for: why
     some of it is missing, or None}; control: the contender that is another
-    one once more, or None; width: what two runs of one script differ by on
-    this machine (natural logarithm), or None."""
+    one once more, or None; patience: epochs without a better validation accuracy
+    after which training would stop, or None; width: what two runs of one script
+    differ by on this machine (natural logarithm), or None."""
 
     def __init__(self, records, proof, verdicts, scripts, measured=(),
-                 missing=None, control=None):
+                 missing=None, control=None, patience=None):
         self.records, self.proof, self.verdicts = records, proof, verdicts
+        self.patience = patience
         self.scripts = scripts
         self.measured, self.missing = measured, missing or {}
         self.unfair = audit.unfair(verdicts)

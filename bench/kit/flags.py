@@ -6,6 +6,7 @@ exit 2 and one line naming option, value and range.
 """
 
 import os
+from functools import partial
 
 import data
 from bench.kit import cli
@@ -18,7 +19,7 @@ def add_settings(parser, datasets=tuple(data.DATASETS)):
     add = parser.add_argument
     add("--dataset", choices=datasets, default="mnist",
         help="digits are generated, never downloaded")
-    add("--data-dir", type=cli.path, metavar="DIR", default=data.default_folder(),
+    add("--data-dir", type=cli.path, metavar="DIR", default=data.FOLDER,
         help="holds mnist/*.gz; default: $MLP_DATA_DIR, else data/")
     add("--split", choices=("standard", "pooled"), default="standard",
         help="50,000/10,000 + official test, or 80/10/10 of all 70,000")
@@ -37,6 +38,13 @@ def add_settings(parser, datasets=tuple(data.DATASETS)):
         help="never a fallback: cuda without a GPU is an error")
 
 
+def add_dropout(parser):
+    """Of programs that know it: the pair does not."""
+    parser.add_argument("--dropout", type=partial(cli.positive, high=0.95),
+                        metavar="F", help="of each hidden layer, that share of its "
+                        "outputs is set to 0 in a step; default: none")
+
+
 def check_settings(args, batch_sizes, option="--batch-size"):
     """Fill in what depends on other flags; Fault 2 where they clash."""
     if args.lr is None:
@@ -52,12 +60,14 @@ def check_settings(args, batch_sizes, option="--batch-size"):
                            f"whole number from 1 to {size} training examples")
 
 
-def parse(script, rungs, default_rung, argv=None):
+def parse(script, rungs, default_rung, dropout=False, argv=None):
     """The flags of a program of the kit -> namespace. Fault 2 on nonsense."""
     parser = cli.Parser(prog=os.path.basename(script),
                         description="Train one MLP; the record goes to --json")
     add = parser.add_argument
     add_settings(parser)
+    if dropout:
+        add_dropout(parser)
     add("--batch-size", type=cli.whole(1), default=64, metavar="N", help=" ")
     add("--epochs", type=cli.whole(0, 100_000), default=10, metavar="N",
         help="0 only with --save: writes the initial weights")

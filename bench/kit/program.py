@@ -282,11 +282,11 @@ class Run:
             files.write_atomic(self.args.json, text)
 
 
-def main(train, script, framework, default_rung, rungs=tuple(RUNGS)):
-    """Run `train(args, run)` as a program and end the process."""
+def main(train, script, framework, default_rung, rungs=tuple(RUNGS), dropout=False):
+    """Run `train(args, run)` as a program, with --dropout or not, and end it."""
 
     def program():
-        args = parse(script, rungs, default_rung)
+        args = parse(script, rungs, default_rung, dropout)
         for path in (args.json if args.json != "-" else None, args.save):
             if path and (os.path.isdir(path) or not os.access(
                     os.path.dirname(os.path.abspath(path)), os.W_OK)):

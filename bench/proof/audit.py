@@ -19,6 +19,7 @@ from bench.proof.rules import (
     advised,
     grouped,
     name,
+    variant_at,
     who,
     within,
 )
@@ -95,6 +96,7 @@ SAME = (
     ("optimizer", _of("config", "optimizer"), _none, "optimizer"),
     ("learning rate", _of("config", "lr"), _none, "lr"),
     ("schedule", _of("config", "schedule"), _none, None),
+    ("dropout", lambda r: r["config"].get("dropout") or 0, _none, "dropout"),
     ("threads", _of("environment", "threads"), _none, None),
     ("cores", _of("affinity"), _none, None),
     ("priority", _of("environment", "priority"), _none, None),
@@ -129,6 +131,7 @@ def _across(done, vary):
                       + " …" * (len(values) > 4))
     yield _residency(done)
     yield _once(done)
+    yield _seeds(done)
 
 
 def _residency(done):
@@ -160,6 +163,21 @@ def _once(done):
                 f"{name(same[0])}: has the seconds of {name(same[1])}",
                 "files that were copied"))
     return Verdict(rule, FAIR, "no two took the same seconds")
+
+
+def _seeds(done):
+    """Runs of several seeds are not one run again: nothing would vary."""
+    rule = "every seed is another run"
+    for what in ("init_sha256", "order_sha256"):
+        for members in grouped(done, lambda r, what=what: (
+                variant_at(r), r.get(what))):
+            seeds = {r["config"]["seed"]: r for r in members if r.get(what)}
+            if len(seeds) > 1:
+                one, two = list(seeds.values())[:2]
+                return Verdict(rule, UNFAIR, advised(
+                    f"{name(one)} and seed {two['config']['seed']}: the same {what}",
+                    "what is drawn from the seed"))
+    return Verdict(rule, FAIR, "other weights, other batches")
 
 
 def _show(value):

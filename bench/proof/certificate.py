@@ -137,6 +137,8 @@ def verdict(certificate, records, refused=None):
     wanted -= own
     rest = ". On batches of their own, and not proved: " + ", ".join(sorted({
         str(Variant(*one[:3])) for one in own})) if own else ""
+    if any(r["config"].get("dropout") for r in records):
+        rest += ". Proved without dropout, whose masks each library draws by itself"
     if certificate is None:
         return True, ("parity: one variant, nothing to compare it with"
                       + rest), None

@@ -25,7 +25,7 @@ CHANCE, SPREAD = 10, 4
 def _who(r):
     """Runs that agree in this train the same network on the same batches."""
     config = {name: value for name, value in r["config"].items()
-              if name not in ("rung", "feed", "device")}
+              if name not in ("rung", "feed", "device", "dropout")}
     return str((sorted(config.items()), r.get("init_sha256"), r.get("order_sha256"),
                 r["dataset"].get("sha256")))
 
@@ -88,10 +88,12 @@ RULES = (
 
 def losses(done):
     """A Verdict a rule; done: finished records. Not judged are TF32, of which it
-    is not known here how far its rounding may go, and loops that are a
-    library's own, which trains on batches of its own."""
+    is not known here how far its rounding may go, loops that are a library's
+    own, which trains on batches of its own, and dropout, whose masks each library
+    draws by itself."""
     runs = []
     for members in grouped([r for r in done if r["steps"]["loss"]
+                            and not r["config"].get("dropout")
                             and r["config"]["precision"] != "tf32"], _who):
         nearest = min(members, key=lambda r: sum(
             np.sum(differences(*(one["steps"]["loss"][:FIRST[-1][0]]

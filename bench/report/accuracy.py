@@ -31,6 +31,25 @@ def accuracies(found):
                        "difference": lambda gap: f"{100 * gap:+.2f}"})]
 
 
+def early_stopping(found):
+    """Section: where training would have stopped, told from whole curves."""
+    rows = []
+    for key, done in found.groups.items() if found.patience else ():
+        for r in done:
+            epochs, seconds = r["epochs"], r["timing"]["epoch_s"]
+            end, best = costs.stopped([one["val_accuracy"] for one in epochs],
+                                      found.patience)
+            rows.append((key, r["config"]["seed"],
+                         end or f"not in {len(epochs)}", best,
+                         sum(seconds[:end]) + (r["timing"]["compile_s"] or 0),
+                         epochs[best - 1]["val_accuracy"],
+                         epochs[best - 1]["test_accuracy"]))
+    shares = ["validation accuracy", "test accuracy"]
+    return [by_variant(["seed", "stops after epoch", "keeps epoch", "training, s",
+                        *shares], rows, dict.fromkeys(shares, SHARE))
+            ] if rows else None
+
+
 def time_to_accuracy(found):
     """Section: how long until the network is good enough."""
     # Of a short comparison nothing would be said but "0 of 3".

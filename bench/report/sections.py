@@ -23,7 +23,8 @@ COMPARED = {
     "Cost per step": floor.cost_per_step,
     "Where the time goes": floor.where_time_goes,
     "Compilation": costs.compilation,
-    "Time to accuracy": accuracy.time_to_accuracy, "Memory": costs.memory,
+    "Time to accuracy": accuracy.time_to_accuracy,
+    "Early stopping": accuracy.early_stopping, "Memory": costs.memory,
     "Latency": costs.latency, "Energy": costs.energy,
     "Operations": costs.operations, "Measurements": costs.measurements}
 SECTIONS = {

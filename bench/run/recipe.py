@@ -24,7 +24,8 @@ from bench.kit.cli import USAGE, Fault, clean
 
 MAX_BYTES = 2**20
 USUAL = ("Answer", "Speed")                # sections that are printed
-VARIED = ("optimizer", "lr", "init", "cache")  # as bench/proof names them
+VARIED = ("optimizer", "lr", "dropout", "init", "cache")  # as bench/proof names them
+FLAGS = VARIED[:3]                         # of a script
 OWN = ("script", "adam", *VARIED)          # keys of a contender's table
 # Keys of its own that are no flags of a script, and their two values.
 SWITCHES = {"init": ("shared", "own"), "cache": ("cold", "warm")}
@@ -100,16 +101,16 @@ def _own(name, table):
         if key not in OWN:
             raise ValueError(f"unknown key {key!r} in [{name}]; known: "
                              f"{', '.join(OWN)}")
-    argv = [f"--{key}={_word(table[key])}" for key in ("optimizer", "lr")
-            if key in table]
+    argv = [f"--{key}={_word(table[key])}" for key in FLAGS if key in table]
     parser = cli.Parser(prog="recipe")
     flags.add_settings(parser)
+    flags.add_dropout(parser)
     try:
         args = parser.parse_args(argv)
     except Fault as fault:
         raise ValueError(f"[{name}]: {fault}") from fault
     flags.check_settings(args, [])
-    own = {key: vars(args)[key] for key in ("optimizer", "lr")
+    own = {key: vars(args)[key] for key in FLAGS
            if key in table or key == "lr" and argv}
     for key in SWITCHES.keys() & table.keys():
         if table[key] not in SWITCHES[key]:

@@ -10,21 +10,19 @@ takes.
 
 All arithmetic is on integers and the random numbers are raw bits of PCG64
 (a stream that NumPy guarantees), so the bytes are the same on every machine;
-data.py has their hashes and checks them at every load.
+the hashes lie beside them, and data.py checks them at every load.
 """
 
-import gzip
-import hashlib
 import itertools
 import re
-import struct
 from pathlib import Path
 
 import numpy as np
 
 import data
 from bench.kit import cli
-from bench.kit.files import make_folder, remove_leftovers
+from bench.kit.files import remove_leftovers
+from bench.tools import idx
 
 SIDE = 28  # pixels of an image, across and down
 HANDS = Path(__file__).with_name("hands.txt").read_text("utf-8")
@@ -127,30 +125,19 @@ def _sample(glyphs, source, count=1000):
     return np.clip(ink, 0, 255).astype(np.uint8), digits.astype(np.uint8)
 
 
-def idx(array):
-    """uint8 array -> the bytes of its IDX file."""
-    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim,
-                       *array.shape) + array.tobytes()
-
-
 def write(folder, n_train=60000, n_test=10000):
     """Generate and write the four .gz files -> their data.Dataset."""
     images, labels = generate(n_train + n_test)
-    raws = [idx(array) for array in (images[:n_train], labels[:n_train],
-                                     images[n_train:], labels[n_train:])]
-    for name, raw in zip(data.FILES, raws):
-        data.write_atomic(Path(folder, f"{name}.gz"),
-                          gzip.compress(raw, compresslevel=1, mtime=0))
-    return data.DATASETS["digits"]._replace(
-        bytes=tuple(map(len, raws)),
-        sha256=tuple(hashlib.sha256(raw).hexdigest() for raw in raws))
+    sizes, hashes = idx.write(folder, (images[:n_train], labels[:n_train],
+                                       images[n_train:], labels[n_train:]))
+    return data.DATASETS["digits"]._replace(bytes=sizes, sha256=hashes)
 
 
 def main():
     parser = cli.Parser(prog="digits.py",
                         description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", metavar="DIR", nargs="?", type=cli.path,
-                        default=data.default_folder(),
+                        default=data.FOLDER,
                         help="the files go to DIR/digits")
     folder = Path(parser.parse_args().folder, "digits")
     remove_leftovers(folder)
@@ -158,7 +145,6 @@ def main():
         data.load("digits", folder.parent)
     except data.Fault:
         cli.warn("digits.py", f"generating 70,000 digits in {str(folder)!r}")
-        make_folder(folder)
         write(folder)
         data.load("digits", folder.parent)
     print(f"70,000 digits: --dataset digits --data-dir {str(folder.parent)!r}")

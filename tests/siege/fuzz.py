@@ -29,7 +29,7 @@ from bench.kit import files, weights  # noqa: E402
 from bench.kit.cli import Fault  # noqa: E402
 from bench.report.sections import SECTIONS  # noqa: E402
 from bench.run import recipe, record  # noqa: E402
-from bench.tools import digits  # noqa: E402
+from bench.tools import idx  # noqa: E402
 
 SECONDS = 5  # more for one small input is a surprise, too
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null'
@@ -52,7 +52,7 @@ class Reader(NamedTuple):
 
 def idx_seeds(_):
     rng = np.random.default_rng(0)
-    return [digits.idx(rng.integers(0, 10, shape, np.uint8)) for shape in (
+    return [idx.to_bytes(rng.integers(0, 10, shape, np.uint8)) for shape in (
         (1,), (5,), (300,), (1, 1, 1), (2, 3, 4), (3, 28, 28))]
 
 

@@ -30,7 +30,7 @@ from siege.tools import (
 
 import data
 from bench.run import dataset
-from bench.tools import digits
+from bench.tools import digits, idx
 from data import Fault
 
 LABELS = NAMES[3]  # the smallest file
@@ -62,7 +62,7 @@ def damaged(kind, good):
         "cut": good[:-7], "half": good[:at], "byte": good[:1], "empty": b"",
         "html": b"<!DOCTYPE html><p>Log in", "raw": gzip.decompress(good),
         "other": true(NAMES[1]), "images": true(NAMES[2]),
-        "forged": gzip.compress(digits.idx(np.zeros(10000, np.uint8))),
+        "forged": gzip.compress(idx.to_bytes(np.zeros(10000, np.uint8))),
         "member": good + gzip.compress(b"x"), "zeros": good + bytes(512),
         "rubbish": good + b"rubbish", "bomb": bomb()}[kind]
 
@@ -140,12 +140,12 @@ def test_no_comparison_and_no_training_on_a_damaged_cache(tmp_path, kind):
 
 @pytest.mark.fault("D6", "D7", "D8", "D2")
 def test_the_hash_of_what_is_unpacked_decides():
-    right = digits.idx(np.zeros(100, np.uint8))
+    right = idx.to_bytes(np.zeros(100, np.uint8))
     known = len(right), hashlib.sha256(right).hexdigest()
     packed = gzip.compress(right)
     assert data.unpack(packed, *known) == right
     for bad, words in (
-            (gzip.compress(digits.idx(np.ones(100, np.uint8))), "SHA-256"),
+            (gzip.compress(idx.to_bytes(np.ones(100, np.uint8))), "SHA-256"),
             (packed + gzip.compress(b"x"), "exactly"),
             (packed + bytes(9), "exactly"), (packed[:-9], "exactly"),
             (packed[:-1], "exactly"), (packed[:12], "exactly"),
@@ -344,8 +344,8 @@ def test_a_file_that_changes_after_its_hash_is_not_seen(copied, monkeypatch):
 @pytest.mark.fault("D22")
 def test_arrays_own_their_memory(small):
     code = ("import sys, numpy, data\n"
-            "from bench.tools import digits\n"
-            "raw = digits.idx(numpy.arange(4, dtype=numpy.uint8))\n"
+            "from bench.tools import idx\n"
+            "raw = idx.to_bytes(numpy.arange(4, dtype=numpy.uint8))\n"
             "array = data.parse_idx(raw)\n"
             "bad = not (array.flags.owndata and array.flags.writeable)\n"
             "array[0] = 9\n"
@@ -479,9 +479,15 @@ def test_digits_are_written_where_they_are_read(tmp_path):
     done = call(*script, tmp_path / "new")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "new" / "digits"
-    assert sorted(os.listdir(folder)) == sorted(NAMES)
+    assert sorted(os.listdir(folder)) == sorted([*NAMES, "SHA256SUMS"])
     assert dataset.find_data("digits", tmp_path / "new") == (
         "digits", tmp_path / "new")
+    # The same bytes on every machine.
+    assert data.DATASETS["digits"].sha256 == (
+        "3e3d5a38a445abb52b2ec94209c54862f0b43b805e0d61015c094bcd31a7c8e8",
+        "6759cbc703f1276fa8986c889d2a6f7d3e64cd48fc378bffdc34be29a40b94c5",
+        "b6833569c60037818332398d63ec9b3861775730a0c2ad5cc5b9ef9950ec2df8",
+        "c3994be39992bf5edad2138114cffa35bd902f388002bc87046912e88827a48f")
     before = [os.stat(folder / name).st_ino for name in NAMES]
     done = call(*script, env={"MLP_DATA_DIR": str(tmp_path / "new")})
     assert done.returncode == 0 and done.stderr == ""
