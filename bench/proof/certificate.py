@@ -156,8 +156,9 @@ def verdict(certificate, records, refused=None):
 def line(rows):
     """One line about rows of a certificate."""
     bad = [row for row in rows if not row["proved"]]
-    if bad:  # numbers before absences
-        first = min(bad, key=lambda row: "reason" in row)
+    if bad:  # numbers before absences, and a cause before what follows from it
+        first = min(bad, key=lambda row: ("reason" in row,
+                                          row.get("reason") == judging.ALONE))
         return "parity NOT PROVED: " + explain(first)
     precise = [row for row in rows if row["precision"] == "fp64"
                and str(variant_of(row)) != row["reference"]]

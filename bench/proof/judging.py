@@ -10,6 +10,7 @@ SHORT = 100        # steps that float32 is bounded for, and the least there are
 BOUNDED = {"sgd": SHORT, "adam": 20}  # Adam divides by rounding: fewer
 EARLY = 2          # of them: the first loss, and that after the first update
 REFERENCE = ("torch", "eager", "device")
+ALONE = "no other contender computes the same to compare"
 # What is compared, in the order of the computation, and what to look at where
 # it differs: the first that does is nearest to the cause.
 FOUND = {
@@ -80,8 +81,7 @@ def judge(rows, traces):
                 "reference": str(variant_of(first)),
                 "losses": found["loss"].tolist(),
                 **largest(found, traces[key(first)], row["precision"] == "fp64")
-            } if first else {"unavailable": False, "reason":
-                             "no other contender computes the same to compare"}
+            } if first else {"unavailable": False, "reason": ALONE}
         judged.append({**row, **found})
     return conclude(judged)
 
