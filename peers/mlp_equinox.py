@@ -23,18 +23,19 @@ class MLP(eqx.Module):
     (inputs,) -> logits (10,). key: of its masks; None: no dropout."""
 
     layers: list
-    dropout: eqx.nn.Dropout
+    dropout: float = eqx.field(static=True)
 
     def __init__(self, sizes, dropout, key):
         self.layers = [eqx.nn.Linear(i, o, key=one) for i, o, one in zip(
             sizes, sizes[1:], jax.random.split(key, len(sizes) - 1))]
-        self.dropout = eqx.nn.Dropout(dropout)
+        self.dropout = dropout
 
     def __call__(self, x, key):
         for n, layer in enumerate(self.layers[:-1]):
             x = jax.nn.relu(layer(x))
             if key is not None:
-                x = self.dropout(x, key=jax.random.fold_in(key, n))
+                x = eqx.nn.Dropout(self.dropout)(
+                    x, key=jax.random.fold_in(key, n))
         return self.layers[-1](x)
 
 

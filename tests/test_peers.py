@@ -145,7 +145,9 @@ def test_training_stops_after_so_many_epochs_without_a_better_one():
 def test_keras_stops_where_the_report_says(curve):
     keras = pytest.importorskip("keras")
     callback = keras.callbacks.EarlyStopping("val_accuracy", patience=5, mode="max")
-    callback.set_model(model := keras.Sequential())
+    model = keras.Sequential()
+    model.stop_training = False  # as fit begins
+    callback.set_model(model)
     callback.on_train_begin()
     for epoch, value in enumerate(curve):
         callback.on_epoch_end(epoch, {"val_accuracy": value})
