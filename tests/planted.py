@@ -511,6 +511,10 @@ RECORD_FAULTS += [
      "modes that change speed"),
     ("compilation switched off", mode("torch compiles", False),
      "modes that change speed"),
+    ("torch.compile with a backend that compiles nothing", mode(
+        "torch compiles with inductor", False), "modes that change speed"),
+    ("XLA told not to optimise", mode("jax_disable_most_optimizations", True),
+     "modes that change speed"),
     ("a debugger's trace function", mode("python tracing", True),
      "modes that change speed"),
     ("no garbage collection", mode("garbage collection", False),

@@ -21,6 +21,8 @@ from bench.kit import flags, program
 from bench.kit.cli import Fault
 from bench.measure import measures, operations
 from bench.measure.registry import MEASURES
+from bench.proof import certificate, losses
+from bench.report import accuracy
 from bench.report import floor as floor_sections
 from bench.report.sections import sections
 from bench.report.table import Table
@@ -190,6 +192,33 @@ def test_time_to_accuracy_counts_compilation_and_imports():
     assert [row[2:4] for row in table] == [["97%", "2 of 2"],
                                            ["98%", "1 of 2"]]
     assert [row[4] for row in table] == ["1.85", "-"]  # half never end
+
+
+def test_where_training_would_have_stopped():
+    r = make(epoch_s=1.0, compile_s=0.5)
+    curve = [0.4, 0.6, 0.5, 0.6, 0.9]
+    r["epochs"] = [{**r["epochs"][0], "val_accuracy": value, "test_accuracy": value / 2}
+                   for value in curve]
+    r["timing"]["epoch_s"] = [1.0, 2.0, 3.0, 4.0, 5.0]
+    for patience, row in ((2, ["0", "4", "2", "10.5", "60.00%", "30.00%"]),
+                          (3, ["0", "not in 5", "5", "15.5", "90.00%", "45.00%"])):
+        found = Found([r], (True, "", None), [], {}, patience=patience)
+        table = accuracy.early_stopping(found)[0]
+        assert list(table.texts())[1][2:] == row
+    assert "Early stopping" not in made_of([r])
+
+
+def test_dropout_is_said_and_its_masks_are_not_compared():
+    runs = [make(contender=name, dropout=0.3) for name in ("jax", "torch")]
+    runs[1]["steps"]["loss"] = [2 * one for one in runs[1]["steps"]["loss"]]
+    first = losses.losses(runs)[0]
+    assert first.level == "fair"
+    for r in runs:
+        del r["config"]["dropout"]
+    assert losses.losses(runs)[0].level == "UNFAIR"
+    one = certificate.verdict(None, [make(dropout=0.3)])[1]
+    assert one.endswith("Proved without dropout, whose masks each library draws by "
+                        "itself")
 
 
 def test_bytes_that_must_exist():

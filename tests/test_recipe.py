@@ -55,6 +55,7 @@ def test_a_recipe_runs_and_the_command_line_has_the_last_word(tmp_path):
     ("lr = 0.001", "lr = 0", "--lr"),
     ("lr = 0.001", "rate = 0.001", "unknown key 'rate' in [one]"),
     ("lr = 0.001", 'init = "mine"', "'init'"),
+    ("lr = 0.001", "dropout = 1", "--dropout"),
     ("lr = 0.001", "lr = 0.001\nlr = 0.002", "overwrite"),
     ("[one]", "[slow", "line"), ("[one]", "recipe = 'x'\n[one]", "unknown"),
     ("[one]", "[jaxx]\nlr = 1.0\n[one]", "[jaxx] has no script"),

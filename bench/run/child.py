@@ -112,11 +112,14 @@ def modes():
                 or not torch.set_flush_denormal(False)})
         if dynamo := sys.modules.get("torch._dynamo"):
             found["torch compiles"] = not dynamo.config.disable
+            counted = dynamo.utils.counters  # compiled, or found in its cache
+            if counted["stats"]["unique_graphs"]:
+                found["torch compiles with inductor"] = bool(counted["inductor"])
     if jax := sys.modules.get("jax"):
-        found.update({name: getattr(jax.config, name, False) for name in (
+        found.update({name: jax.config.values.get(name, False) for name in (
             "jax_debug_nans", "jax_debug_infs", "jax_disable_jit",
             "jax_enable_checks", "jax_check_tracer_leaks",
-            "jax_log_compiles")})
+            "jax_log_compiles", "jax_disable_most_optimizations")})
         state = getattr(sys.modules.get("jax._src.profiler"),
                         "_profile_state", None)
         found["jax profiler"] = bool(getattr(state, "profile_session", None))
