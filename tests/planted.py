@@ -517,6 +517,8 @@ RECORD_FAULTS += [
      "modes that change speed"),
     ("a debugger's trace function", mode("python tracing", True),
      "modes that change speed"),
+    ("a run of another comparison", put("block_started_unix_s", 1.5e9),
+     "a block is one block"),
     ("no garbage collection", mode("garbage collection", False),
      "modes that change speed"),
     ("threads that were changed after they were counted", mode("threads", 1),

@@ -11,11 +11,13 @@ from bench.proof.rules import (
     FAIR,
     FEW,
     UNFAIR,
+    WARNING,
     Verdict,
     advised,
     all_but_one,
     grouped,
     judged,
+    name,
     variant_at,
 )
 
@@ -117,6 +119,21 @@ def _turns(done):
     return Verdict(rule, FAIR, "no two at a time")
 
 
+def _together(done):
+    """Runs of one batch size, seed and repeat take turns, unless one was tried
+    again, or its record is of another comparison."""
+    rule = "a block is one block"
+    for members in grouped(done, lambda r: (
+            r["config"]["batch_size"], r["config"]["seed"], r.get("repeat"))):
+        first = members[0]
+        for r in members:
+            if r["block_started_unix_s"] != first["block_started_unix_s"]:
+                return Verdict(rule, WARNING, advised(
+                    f"{name(r)} did not take turns with {name(first)}: no ratio is "
+                    "formed of them", "runs that were tried again, or mixed"))
+    return Verdict(rule, FAIR, "who is compared took turns")
+
+
 def _late(r, of_few):
     return LATE_S if len(r["timing"]["epoch_s"]) >= FEW else of_few
 
@@ -153,5 +170,5 @@ def clocks(done):
         for r in members]
     variants = [(r, members) for members in grouped(done, variant_at)
                 for r in members]
-    return [judged(BEFORE, variants), _turns(done),
+    return [judged(BEFORE, variants), _turns(done), _together(done),
             *(judged(entry, runs) for entry in RULES)]
