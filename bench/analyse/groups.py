@@ -64,9 +64,14 @@ def summarise(records):
     return rows
 
 
-def by_block(records, field):
+def block_of(r):
+    """What a run took turns in: a block that is tried again is another one."""
+    return r["block"], r["block_started_unix_s"]
+
+
+def by_block(records, field, block=lambda r: r["block"]):
     """{block: timing[field]} of the finished records that have it."""
-    return {r["block"]: r["timing"][field] for r in records
+    return {block(r): r["timing"][field] for r in records
             if r["timing"].get(field) is not None}
 
 
@@ -89,7 +94,7 @@ def together(*series):
 def log_ratios(groups, first, second):
     """{block: log of the ratio of the steady epochs of two keys}, of the
     blocks in which both took their turns to the end."""
-    one, two = ({(r["block"], r["block_started_unix_s"]): r["timing"]["epoch_s"][1:]
+    one, two = ({block_of(r): r["timing"]["epoch_s"][1:]
                  for r in groups.get(key, ())} for key in (first, second))
     return {turn[0]: stats.log_ratio(one[turn], two[turn])
             for turn in sorted(one.keys() & two.keys()) if one[turn]}

@@ -7,7 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import by_block, cold, log_ratios, scores_by_seed, together
+from bench.analyse.groups import (
+    block_of,
+    by_block,
+    cold,
+    log_ratios,
+    scores_by_seed,
+    together,
+)
 from bench.proof import audit
 from bench.proof.judging import REFERENCE
 from bench.run.plan import SCRIPTS
@@ -207,8 +214,8 @@ def repayments(groups):
         if not members or not alike(groups, base, one):
             continue
         cost, slow, fast = together(
-            by_block(members, "compile_s"),
-            *(by_block(groups[k], "steady_epoch_s") for k in (base, one)))
+            by_block(members, "compile_s", block_of),
+            *(by_block(groups[k], "steady_epoch_s", block_of) for k in (base, one)))
         if cost:
             yield one, len(cost), *repaid(cost, np.subtract(slow, fast))
 
