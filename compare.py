@@ -155,11 +155,16 @@ def compare(args, runs):
         args.batch_sizes, args.seeds, args.chosen.vary)
     peak = measures.peak_flops(runs, args.variants)
     measurements = measures.Measurements(runs, args.variants, args.measure)
+    dry = args.only in ("audit", "report")
+    groups = plan.together(args.variants, runs.at_once(args.variants, dry))
+    if len(groups) > 1:
+        warn(PROG, f"{len(args.variants)} runs do not fit into the memory together: "
+                   f"{len(groups[0])} at a time, {groups[0][0]} among each of them")
     records, measured = sweep.run_all(runs, measurements, plan.blocks(
-        args.variants, args.batch_sizes, args.seeds, args.repeats,
+        groups, args.batch_sizes, args.seeds, args.repeats,
         partial(measures.block, args.measure, args.variants,
                 args.batch_sizes)), output.line,
-        dry=args.only in ("audit", "report"))
+        dry=dry)
     proof = certificate.verdict(certified, [
         r for r in records if r["contender"] != args.control], refused)
     return Found(records, proof,

@@ -418,3 +418,87 @@ def test_a_script_without_turns_says_nothing_on_stdout(tmp_path):
     assert done.returncode == 0 and done.stdout == ""
     assert train("mlp_jax.py", tmp_path / "r.json", "--epochs", 1,
                  "--examples", 640)["status"] == "ok"
+
+
+VARIANTS = [plan.Variant(name, "eager", "device") for name in "abcde"]
+
+
+def test_groups_have_the_cheapest_in_common():
+    assert plan.together(VARIANTS, 5) == [VARIANTS]
+    a, b, c, d, e = VARIANTS
+    parts = plan.together(VARIANTS, 3)
+    assert parts == [[a, b, c], [a, d, e]]
+    made = plan.blocks(parts, [64, 256], [0, 7], 2, lambda *_: [])
+    assert len(made) == 2 * 2 * 2 * 2 and [b.number for b in made[:5]] == [0] * 4 + [1]
+    jobs = [job for block in made for job in block.jobs]
+    assert len(jobs) == len(set(jobs))
+    assert {job.repeat for job in jobs if job.variant == a} == {0, 1, 2, 3}
+    assert {job.repeat for job in jobs if job.variant != a} == {0, 1}
+    for block in made:
+        assert len({job.seed for job in block.jobs}) == 1
+
+
+def test_two_that_never_met_are_compared_through_a_third():
+    def run(name, seconds, started):
+        r = make(contender=name, rung="eager", epoch_s=seconds)
+        r["block_started_unix_s"] = started
+        return r
+
+    # In the second group everything takes twice as long.
+    met = [run("a", 1.0, 10.0), run("b", 2.0, 10.0), run("a", 2.0, 99.0),
+           run("c", 6.0, 99.0)]
+    met[2]["repeat"] = 1
+    found = groups.group(met)
+    a, b, c = sorted(found)
+    assert np.exp(groups.log_ratios(found, b, c)[0]) == pytest.approx(2 / 3)
+    assert np.exp(groups.log_ratios(found, a, c)[0]) == pytest.approx(1 / 3)
+    assert clocks._together(met).level == FAIR
+    assert clocks._together(met[:2] + met[3:]).level == "warning"
+    assert groups.log_ratios(groups.group(met[:2] + met[3:]), b, c) == {}
+
+
+def test_what_memory_admits_is_decided_once(tmp_path, monkeypatch):
+    from bench.run import environment
+    settings = {"dataset": "mnist", "split": "standard", "precision": "fp32",
+                "hidden": [256, 128]}
+    grid = Grid(tmp_path, settings, plan.SCRIPTS, None, 10, FOLDER, {})
+    free = [None, 10 * 2**30, 6 * 2**30]
+    monkeypatch.setattr(environment, "free_bytes", lambda: free.pop(0))
+    assert grid.at_once(VARIANTS, False) == 5 == grid.at_once(VARIANTS, False)
+    assert grid.at_once(VARIANTS, False) == 3 == grid.at_once(VARIANTS, True)
+    assert not free and grid.at_once(VARIANTS, False) == 3
+    free = [6 * 2**30] * 2
+    assert grid.at_once(VARIANTS[:4], True) == 4  # nothing is decided to look
+    assert environment.free_bytes() is not None
+
+
+LITTLE = """
+import sys
+sys.path.insert(0, {root!r})
+import compare
+from bench.run import environment
+environment.free_bytes = lambda: {free}
+compare.cli.guard(compare.main, "compare.py")
+"""
+
+
+def test_a_comparison_in_groups(tmp_path):
+    """Four stubs where three fit: all are compared, and again nothing is to do."""
+    stub = ROOT / "tests" / "stub.py"
+    names = ["stub", "stubb", "stubc", "stubd"]
+    flags = ["--dataset", DATASET, "--data-dir", FOLDER, "--examples", "640",
+             "--batch-sizes", "64", "--seeds", "0", "1", "--epochs", "2",
+             "--optimizer", "sgd", "--out", str(tmp_path / "out"), "--variants",
+             *(f"{name}:eager" for name in names)]
+    for name in names:
+        flags += ["--contender", f"{name}={stub}"]
+    for free, todo in ((2**30, "10 to run"), (2**40, "0 to run")):
+        done = subprocess.run(
+            [sys.executable, "-c", LITTLE.format(root=str(ROOT), free=free), *flags],
+            capture_output=True, text=True, cwd=ROOT, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "4 runs do not fit into the memory together: 3 at a time" in done.stderr
+        assert todo in done.stdout
+    text = (tmp_path / "out" / "summary.md").read_text("utf-8")
+    assert "stubb eager / stubd eager" in text.partition("## Ratios")[2]
+    assert "| a block is one block | fair |" in text

@@ -93,11 +93,25 @@ def together(*series):
 
 def log_ratios(groups, first, second):
     """{block: log of the ratio of the steady epochs of two keys}, of the
-    blocks in which both took their turns to the end."""
-    one, two = ({block_of(r): r["timing"]["epoch_s"][1:]
-                 for r in groups.get(key, ())} for key in (first, second))
-    return {turn[0]: stats.log_ratio(one[turn], two[turn])
-            for turn in sorted(one.keys() & two.keys()) if one[turn]}
+    blocks in which both took their turns to the end; where they were not alive
+    together, by a third that took turns with each."""
+    def steady_of(key):
+        return {block_of(r): r["timing"]["epoch_s"][1:]
+                for r in groups.get(key, ()) if r["timing"]["epoch_s"][1:]}
+
+    def logs(one, two):
+        return {turn[0]: stats.log_ratio(one[turn], two[turn])
+                for turn in sorted(one.keys() & two.keys())}
+
+    one, two = steady_of(first), steady_of(second)
+    found = logs(one, two)
+    for key in groups if {t[0] for t in one} & {t[0] for t in two} - set(found) else ():
+        if key[3] == first[3] and key not in (first, second):
+            third = steady_of(key)
+            mine, theirs = logs(one, third), logs(two, third)
+            found = {**{block: mine[block] - theirs[block]
+                        for block in mine.keys() & theirs.keys()}, **found}
+    return dict(sorted(found.items()))
 
 
 def unsteady(records):

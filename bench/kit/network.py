@@ -44,6 +44,13 @@ def of(config):
     return NETWORKS[config.get("network", "mlp")](config)
 
 
+def host_bytes(config, images):
+    """What a run takes of the memory, roughly: Python and a framework (seen 0.4 to
+    1.5 GB with MNIST), and all images twice, as they are read and as they are kept.
+    """
+    return 2**30 + 2 * width(config) * images * of(config).example
+
+
 def width(config):
     """Bytes of a number."""
     return 8 if config["precision"] == "fp64" else 4

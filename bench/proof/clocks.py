@@ -120,17 +120,21 @@ def _turns(done):
 
 
 def _together(done):
-    """Runs of one batch size, seed and repeat take turns, unless one was tried
-    again, or its record is of another comparison."""
+    """Runs of one batch size and block take turns, all of them or in groups that
+    have a variant in common, unless one was tried again, or its record is of another
+    comparison."""
     rule = "a block is one block"
-    for members in grouped(done, lambda r: (
-            r["config"]["batch_size"], r["config"]["seed"], r.get("repeat"))):
-        first = members[0]
+    for members in grouped(done, lambda r: (r["config"]["batch_size"], r["block"])):
+        first, alive = members[0], {}
         for r in members:
-            if r["block_started_unix_s"] != first["block_started_unix_s"]:
+            alive.setdefault(r["block_started_unix_s"], set()).add(variant_at(r))
+        for r in members:
+            if not alive[r["block_started_unix_s"]] & alive[
+                    first["block_started_unix_s"]]:
                 return Verdict(rule, WARNING, advised(
-                    f"{name(r)} did not take turns with {name(first)}: no ratio is "
-                    "formed of them", "runs that were tried again, or mixed"))
+                    f"{name(r)} did not take turns with {name(first)}, nor both with "
+                    "a third: no ratio is formed of them",
+                    "runs that were tried again, or mixed"))
     return Verdict(rule, FAIR, "who is compared took turns")
 
 

@@ -69,6 +69,20 @@ def commit():
     return None
 
 
+def free_bytes():
+    """Memory that new processes may use, or None where nobody tells: what the
+    kernel calls available, and what is left of a container's limit."""
+    found = []
+    with contextlib.suppress(OSError, TypeError):
+        text = Path("/proc/meminfo").read_text()
+        found.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))
+    with contextlib.suppress(OSError, ValueError):  # "max": no limit
+        most, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text())
+                      for name in ("max", "current"))
+        found.append(max(0, most - used))
+    return min(found, default=None)
+
+
 def describe(variables=os.environ, cpus=None):
     """Everything about the machine that is the same for every framework.
     variables: those of the process in question; cpus: its cores, None: all"""

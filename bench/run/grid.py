@@ -11,14 +11,16 @@ import random
 import shutil
 import time
 
+import data
 from bench.kit import files, network
 from bench.kit.cli import ENVIRONMENT, STORAGE, Fault, warn
 from bench.kit.weights import read_weights, sha256_weights
-from bench.run import launch, plan, record, turns
+from bench.run import environment, launch, plan, record, turns
 from bench.run.comparison import Comparison
 
 WARM = 2                # processes that start at a time where caches are full
 ENOUGH = 3              # runs of a variant that fail alike before it is given up
+FILLED = 0.8            # of the free memory, by runs that are alive together
 LOOK_TIMEOUT = 300      # seconds; a framework on a cold disk is slow
 
 
@@ -86,6 +88,22 @@ class Grid(Comparison):
         return f"{tail} ({how})"
 
     # ---------------------------------------------------------------- runs
+
+    def at_once(self, variants, dry):
+        """How many runs are alive at the same time: as many as the memory admits,
+        three at least. Kept in the output folder, or a comparison that goes on
+        would be another. dry: nothing is run and nothing decided."""
+        path, names = self.out / "together.json", sorted(map(str, variants))
+        kept = files.read_json(path)
+        if kept.get("variants") == names:
+            return kept["most"]
+        free, asked = environment.free_bytes(), self.settings
+        images = sum(data.split_sizes(asked["dataset"], asked["split"]))
+        most = max(3, int(FILLED * (free or 0) // network.host_bytes(asked, images)))
+        if dry or free is None or most >= len(names):
+            return len(names)
+        files.write_atomic(path, files.dumps({"variants": names, "most": most}))
+        return most
 
     def done(self, job, block):
         """The record of this job, or None; block: its number now, because the

@@ -141,17 +141,32 @@ class Block(NamedTuple):
         return [probe for probe in self.beside if probe.turns]
 
 
-def blocks(variants, batch_sizes, seeds, repeats, beside):
-    """All jobs -> [Block, …], the batch sizes of a number one after the
-    other. beside(seed, repeat, first): what else belongs to a number."""
+def together(variants, most):
+    """Who is alive at the same time -> lists of variants: all of them, or `most` in
+    each, and the cheapest of all in every list: through it all can be compared."""
+    if most >= len(variants):
+        return [variants]
+    common = min(variants, key=lambda v: seconds(v, 256, 10))
+    rest = [variant for variant in variants if variant != common]
+    return [[common, *rest[n:n + most - 1]] for n in range(0, len(rest), most - 1)]
+
+
+def blocks(groups, batch_sizes, seeds, repeats, beside):
+    """All jobs -> [Block, …], the batch sizes of a number one after the other, and
+    the groups of a batch size. beside(seed, repeat, first): what else belongs to a
+    number; it is measured with the first group. A variant of several groups runs in
+    each, as further repeats."""
     result = []
     for number, (repeat, seed) in enumerate(product(range(repeats), seeds)):
         more = beside(seed, repeat, number == 0)
-        result += [Block(
-            number, [Job(variant, size, seed, repeat) for variant in variants],
-            [probe for probe in more
-             if (probe.batch_size or batch_sizes[0]) == size])
-            for size in batch_sizes]
+        for size, (place, group) in product(batch_sizes, enumerate(groups)):
+            again = [repeat + repeats * place * any(
+                variant in other for other in groups[:place]) for variant in group]
+            result.append(Block(
+                number, [Job(variant, size, seed, one)
+                         for variant, one in zip(group, again)],
+                [probe for probe in more if place == 0
+                 and (probe.batch_size or batch_sizes[0]) == size]))
     return result
 
 
