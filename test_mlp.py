@@ -477,7 +477,7 @@ def test_a_file_that_cannot_be_written_is_refused_with_exit_5():
 
 def test_the_defaults():
     for module, rung in ((mlp_jax, "step"), (mlp_torch, "eager")):
-        with mock.patch.dict("os.environ", MLP_DATA_DIR="here"):
+        with mock.patch.object(data, "FOLDER", "here"):
             got = vars(module.parse_flags([]))
         assert got == dict(
             batch_size=64, epochs=10, examples=None, seed=0, rung=rung,
