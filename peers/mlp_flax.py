@@ -59,9 +59,10 @@ def score(model, x, y):
 
 
 def evaluate(state, x, y):
-    state[0].eval()  # no dropout
-    found = score(state[0], x, y)
-    state[0].train()
+    model, _ = state
+    model.eval()  # no dropout
+    found = score(model, x, y)
+    model.train()
     return found
 
 

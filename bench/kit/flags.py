@@ -60,7 +60,7 @@ def check_settings(args, batch_sizes, option="--batch-size"):
                            f"whole number from 1 to {size} training examples")
 
 
-def parse(script, rungs, default_rung, dropout=False, argv=None):
+def parse(script, rungs, default_rung, argv=None, dropout=False):
     """The flags of a program of the kit -> namespace. Fault 2 on nonsense."""
     parser = cli.Parser(prog=os.path.basename(script),
                         description="Train one MLP; the record goes to --json")

@@ -286,7 +286,7 @@ def main(train, script, framework, default_rung, rungs=tuple(RUNGS), dropout=Fal
     """Run `train(args, run)` as a program, with --dropout or not, and end it."""
 
     def program():
-        args = parse(script, rungs, default_rung, dropout)
+        args = parse(script, rungs, default_rung, dropout=dropout)
         for path in (args.json if args.json != "-" else None, args.save):
             if path and (os.path.isdir(path) or not os.access(
                     os.path.dirname(os.path.abspath(path)), os.W_OK)):

@@ -47,6 +47,7 @@ BAD = {
     "--hidden": ("0", "65537", *WORDS), "--repeats": ("0", "10001", *WORDS),
     "--schedule": CHOICES, "--measure": CHOICES,
     "--recipe": PATHS, "--only": CHOICES, "--steps": ("0", "1000001", *WORDS),
+    "--patience": ("0", "100001", *WORDS),
     "--threads": ("0", "4097", "4096", *WORDS), "--lr": REALS,
     "--timeout": ("1e300", *REALS), "--deadline": ("1e300", *REALS),
     "--dataset": CHOICES, "--split": ("0.5", *CHOICES), "--optimizer": CHOICES,
