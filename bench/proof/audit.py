@@ -170,7 +170,7 @@ def _seeds(done):
     rule = "every seed is another run"
     for what in ("init_sha256", "order_sha256"):
         for members in grouped(done, lambda r, what=what: (
-                variant_at(r), r.get(what))):
+                variant_at(r), str(r.get(what)))):
             seeds = {r["config"]["seed"]: r for r in members if r.get(what)}
             if len(seeds) > 1:
                 one, two = list(seeds.values())[:2]

@@ -124,7 +124,8 @@ def _together(done):
     have a variant in common, unless one was tried again, or its record is of another
     comparison."""
     rule = "a block is one block"
-    for members in grouped(done, lambda r: (r["config"]["batch_size"], r["block"])):
+    for members in grouped(done, lambda r: (
+            r["config"]["batch_size"], r.get("block"))):
         first, alive = members[0], {}
         for r in members:
             alive.setdefault(r["block_started_unix_s"], set()).add(variant_at(r))
