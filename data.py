@@ -148,8 +148,8 @@ def fetch(path, size, sha256, mirrors, deadline):
         write_atomic(path, packed)
         return raw
     raise Fault(3, f"{text}. Put the four .gz files into "
-                f"{str(path.parent)!r}, or python data.py --mirror URL. "
-                "bench.tools.digits and .cifar10 make theirs: python -m …")
+                f"{str(path.parent)!r}, or python data.py --mirror URL; what "
+                "is made here: python -m bench.tools.digits, or .cifar10")
 
 
 def load(name, data_dir, mirrors=(), deadline=DEADLINE):

@@ -217,8 +217,8 @@ def test_dropout_is_said_and_its_masks_are_not_compared():
         del r["config"]["dropout"]
     assert losses.losses(runs)[0].level == "UNFAIR"
     one = certificate.verdict(None, [make(dropout=0.3)])[1]
-    assert one.endswith("Proved without dropout, whose masks each library draws by "
-                        "itself")
+    assert one.endswith("Dropout is off in what is compared: each library draws "
+                        "masks of its own")
 
 
 def test_bytes_that_must_exist():

@@ -22,7 +22,7 @@ from bench.kit import files
 from bench.proof import clocks
 from bench.proof.rules import FAIR, UNFAIR
 from bench.report import answer, sections
-from bench.run import plan, record, turns, watch
+from bench.run import environment, plan, record, turns, watch
 from bench.run.grid import Grid
 
 FAKE = """
@@ -458,7 +458,6 @@ def test_two_that_never_met_are_compared_through_a_third():
 
 
 def test_what_memory_admits_is_decided_once(tmp_path, monkeypatch):
-    from bench.run import environment
     settings = {"dataset": "mnist", "split": "standard", "precision": "fp32",
                 "hidden": [256, 128]}
     grid = Grid(tmp_path, settings, plan.SCRIPTS, None, 10, FOLDER, {})
@@ -467,9 +466,11 @@ def test_what_memory_admits_is_decided_once(tmp_path, monkeypatch):
     assert grid.at_once(VARIANTS, False) == 5 == grid.at_once(VARIANTS, False)
     assert grid.at_once(VARIANTS, False) == 3 == grid.at_once(VARIANTS, True)
     assert not free and grid.at_once(VARIANTS, False) == 3
-    free = [6 * 2**30] * 2
+    free += [6 * 2**30, 2**40]
     assert grid.at_once(VARIANTS[:4], True) == 4  # nothing is decided to look
-    assert environment.free_bytes() is not None
+    kept = tmp_path / "together.json"  # what cannot be believed is decided anew
+    kept.write_text(kept.read_text().replace("3", '"x"'))
+    assert grid.at_once(VARIANTS, False) > 5
 
 
 LITTLE = """

@@ -105,12 +105,12 @@ def log_ratios(groups, first, second):
 
     one, two = steady_of(first), steady_of(second)
     found = logs(one, two)
-    for key in groups if {t[0] for t in one} & {t[0] for t in two} - set(found) else ():
-        if key[3] == first[3] and key not in (first, second):
-            third = steady_of(key)
-            mine, theirs = logs(one, third), logs(two, third)
-            found = {**{block: mine[block] - theirs[block]
-                        for block in mine.keys() & theirs.keys()}, **found}
+    apart = {turn[0] for turn in one} & {turn[0] for turn in two} - found.keys()
+    thirds = [key for key in groups if key[3] == first[3]] if apart else []
+    for third in map(steady_of, thirds):
+        mine, theirs = logs(one, third), logs(two, third)
+        for block in apart & mine.keys() & theirs.keys():
+            found.setdefault(block, mine[block] - theirs[block])
     return dict(sorted(found.items()))
 
 

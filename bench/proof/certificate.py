@@ -138,7 +138,8 @@ def verdict(certificate, records, refused=None):
     rest = ". On batches of their own, and not proved: " + ", ".join(sorted({
         str(Variant(*one[:3])) for one in own})) if own else ""
     if any(r["config"].get("dropout") for r in records):
-        rest += ". Proved without dropout, whose masks each library draws by itself"
+        rest += (". Dropout is off in what is compared: each library draws masks of "
+                 "its own")
     if certificate is None:
         return True, ("parity: one variant, nothing to compare it with"
                       + rest), None

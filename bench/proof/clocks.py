@@ -34,9 +34,9 @@ WORK, VARIES = 0.1, 0.3
 # 0.1 ms in JAX, 90 ms of OpenBLAS in NumPy).
 SPIN_S, OTHERS_S, AWAKE = 0.01, 0.15, 0.02
 # What no part of a run counts before its first turn: Python's start, initial
-# weights, PyTorch's optimizer (seen: 1.1 s at best; beside work on every core 5,
-# and of one or two runs none was luckier than 6.3). And as long again as importing
-# takes there.
+# weights, PyTorch's optimizer: 1.1 s in a quiet moment. Beside work on every core
+# the best of many runs took up to 5 s, the best of two up to 6.3. And as long again
+# as importing takes there.
 BEFORE_S, BEFORE_FEW_S = 5, 12
 
 

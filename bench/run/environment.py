@@ -71,15 +71,15 @@ def commit():
 
 def free_bytes():
     """Memory that new processes may use, or None where nobody tells: what the
-    kernel calls available, and what is left of a container's limit."""
-    found = []
+    kernel calls available, and what is left of a container's limit. Files that are
+    only cached count as free."""
+    found, limits = [], Path("/sys/fs/cgroup")
     with contextlib.suppress(OSError, TypeError):
         text = Path("/proc/meminfo").read_text()
         found.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))
-    with contextlib.suppress(OSError, ValueError):  # "max": no limit
-        most, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text())
-                      for name in ("max", "current"))
-        found.append(max(0, most - used))
+    with contextlib.suppress(OSError, TypeError, ValueError):  # "max": no limit
+        used = re.search(r"(?m)^anon (\d+)", (limits / "memory.stat").read_text())[1]
+        found.append(int((limits / "memory.max").read_text()) - int(used))
     return min(found, default=None)
 
 

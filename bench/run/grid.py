@@ -95,14 +95,15 @@ class Grid(Comparison):
         would be another. dry: nothing is run and nothing decided."""
         path, names = self.out / "together.json", sorted(map(str, variants))
         kept = files.read_json(path)
-        if kept.get("variants") == names:
+        if kept.get("variants") == names and kept.get("most") in range(3, len(names)):
             return kept["most"]
         free, asked = environment.free_bytes(), self.settings
-        images = sum(data.split_sizes(asked["dataset"], asked["split"]))
-        most = max(3, int(FILLED * (free or 0) // network.host_bytes(asked, images)))
-        if dry or free is None or most >= len(names):
+        if dry or free is None:
             return len(names)
-        files.write_atomic(path, files.dumps({"variants": names, "most": most}))
+        images = sum(data.split_sizes(asked["dataset"], asked["split"]))
+        most = max(3, int(FILLED * free // network.host_bytes(asked, images)))
+        if most < len(names):
+            files.write_atomic(path, files.dumps({"variants": names, "most": most}))
         return most
 
     def done(self, job, block):
