@@ -7,6 +7,7 @@ import statistics
 
 import numpy as np
 
+from bench.kit.rungs import RUNGS
 from bench.run import record
 
 PARAMETERS = 235_146
@@ -20,7 +21,7 @@ def make(contender="jax", rung="step", batch_size=256, seed=0, block=0,
     """One finished record."""
     loss = float(np.float32(loss))
     steps = 50_000 // batch_size
-    compiled = rung != "eager"
+    compiled = RUNGS[rung].ahead
     seconds = [epoch_s * (1 + 0.01 * n) for n in range(epochs)]
     start, rows = 1.4 + compile_s * compiled, []
     for number, second in enumerate(seconds, 1):

@@ -1,6 +1,7 @@
 """What the report says follows from the numbers, and its pages stand alone."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from common import ROOT
 from records import comparison, make
 
+from bench.analyse import ratios
 from bench.analyse.found import Found
 from bench.kit.cli import Fault
 from bench.proof import audit
@@ -148,6 +150,32 @@ def test_an_explanation_needs_its_number():
         "Fusing operations saves jax 100 µs")
     what.waterfalls = {("jax", 64): [(bar, [1e-4, -1e-4, 2e-4])]}
     assert "Fusion" not in dict(reasons(what))
+
+
+def test_what_makes_a_library_slower_is_said_by_its_largest_factor():
+    records = [make(name, rung, 256, seed, seed, seconds * (1 + 0.01 * (
+        (seed * 7 + n) % 3 - 1))) for seed in range(4)
+        for n, (name, rung, seconds) in enumerate((
+            ("peer", "fit", 3.0), ("peer", "step", 1.0), ("jax", "step", 0.8),
+            ("jax", "epoch", 0.5)))]
+    for r in records:
+        if r["contender"] == "peer":
+            r["environment"]["jax"] = "1.0"
+    what = found(records)
+    ((whole, parts),) = ratios.peer_parts(what)
+    assert whole.first[:2] == ("peer", "fit") and whole.second[:2] == ("jax", "epoch")
+    assert [round(part.value, 1) for part in parts] == [3.0, 1.2, 1.6]
+    assert math.prod(part.value for part in parts) == pytest.approx(whole.value)
+    (line,) = [text for claim, text in reasons(what) if claim == "Other libraries"]
+    assert "peer fit at batch size 256: its own loop over its steps, 2.99" in line
+    assert "its own loop" in str(SECTIONS["Peers"](what)[1])
+    for r in records:  # now its steps are what takes long
+        if r["contender"] == "peer":
+            r["timing"]["epoch_s"] = [3.0 + r["block"] % 2 / 100] * 3
+    assert "its step over the pair's, 3.7" in dict(reasons(found(records)))[
+        "Other libraries"]
+    assert "Other libraries" not in dict(reasons(found(
+        [r for r in records if r["config"]["rung"] != "step"])))
 
 
 # -------------------------------------------------------------- the tables

@@ -27,6 +27,8 @@ FEW, NONE, SMALL, FIRST, SECOND, HELD, ALARM = (
 # Of compiling, too: its epochs are slower; not faster in every block; the
 # interval is too wide; it is repaid.
 NEVER, UNSHOWN, UNSURE, REPAID = "never", "unshown", "unsure", "repaid"
+# The pair's rung that is called once a step, as other libraries' steps are.
+CALLED = {"jax": "step", "torch": "eager"}
 
 
 class Compared(NamedTuple):
@@ -119,6 +121,24 @@ def peers(found):
         if two:
             result.append(two)
     return result
+
+
+def peer_parts(found):
+    """(Compared of a peer and the pair's fastest, [a Compared or None for each
+    factor]): its own loop over its steps, its step over the pair's, a call a
+    step over the pair's fastest. Their product is the whole, where blocks have
+    all; without two of them there is nothing to tell apart."""
+    whole = {two.first: two for two in peers(found)}
+    for (peer, rung, *rest), two in whole.items():
+        fit, step = ((peer, one, *rest) for one in ("fit", "step"))
+        if rung == "step" and fit in whole:
+            continue  # told with its fit
+        name = two.second[0]
+        chain = [fit, step, (name, CALLED.get(name), *rest), two.second]
+        parts = [alike_ratio(found, keys) if keys[0] != keys[1] else None
+                 for keys in zip(chain, chain[1:])]
+        if sum(part is not None for part in parts) > 1:
+            yield two, parts
 
 
 def alike_ratio(found, keys):

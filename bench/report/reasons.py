@@ -12,7 +12,7 @@ def reasons(found):
     """[(claim, sentence), …]"""
     claims = {"Compilation": compilation, "Amortisation": amortised,
               "Batch size": batch_size, "Fusion": fusion,
-              "Immutability": immutability}
+              "Immutability": immutability, "Other libraries": libraries}
     return [(claim, sentence) for claim, reason in claims.items()
             if not found.unfair and (sentence := reason(found))]
 
@@ -95,3 +95,19 @@ def immutability(found):
     return len(parts) > 1 and (
         "JAX returns new arrays where PyTorch changes them in place. At most "
         f"the device held {listed(parts)}.")
+
+
+def libraries(found):
+    """Of each other library, which part of its distance is the largest."""
+    parts = []
+    for two, factors in ratios.peer_parts(found):
+        shown = [(factor.value, factor.span, words) for factor, words in zip(
+            factors, ("its own loop over its steps", "its step over the pair's",
+                      "a call from Python per step"))
+            if factor and factor.order == (factor.second, factor.first)]
+        if shown:
+            value, span, words = max(shown)
+            parts.append(f"{name(two.first)} at batch size {two.first[3]}: "
+                         f"{words}, {with_span(value, span)}")
+    return parts and ("The largest factor between another library and the pair's "
+                      f"fastest variant: {'; '.join(parts)}.")

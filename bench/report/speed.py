@@ -44,16 +44,20 @@ def ratio_section(found):
 
 def peers(found):
     """Section: every other library beside the pair's fastest variant with the
-    same framework."""
+    same framework, and which part of its distance is what."""
     rows = {row: one for one in found.rows if (row := key(one))}
     table = [(two.first, rows[two.first]["steady_epoch_s"], stats.median(
         r["timing"]["import_s"] for r in found.groups[two.first]),
         rows[two.first]["first_epoch_s"], rows[two.first]["host_peak_mib"],
         name(two.second), (two.value, two.span), verdict(two, "speed"))
         for two in ratios.peers(found)]
-    return [by_variant(["steady epoch, s", "import, s", "first epoch, s",
-                        "memory, MiB", "beside", "ratio", "verdict"],
-                       table)] if table else None
+    parts = [(two.first, (two.value, two.span), *(
+        part and (part.value, part.span) for part in parts))
+        for two, parts in ratios.peer_parts(found)]
+    return [by_variant(heads, rows) for heads, rows in (
+        (["steady epoch, s", "import, s", "first epoch, s", "memory, MiB",
+          "beside", "ratio", "verdict"], table),
+        (["ratio", "its own loop", "its step", "a call a step"], parts)) if rows]
 
 
 def first_epochs(found):
