@@ -157,7 +157,11 @@ def compare(args, runs):
     measurements = measures.Measurements(runs, args.variants, args.measure)
     dry = args.only in ("audit", "report")
     groups = plan.together(args.variants, runs.at_once(args.variants, dry))
-    if len(groups) > 1:
+    if len(groups) > 1 and len(groups[0]) == 1:
+        warn(PROG, "the GPU admits one process at a time (compute mode "
+                   "Exclusive_Process): runs follow each other and take no turns. "
+                   "For turns: nvidia-smi --compute-mode DEFAULT")
+    elif len(groups) > 1:
         warn(PROG, f"{len(args.variants)} runs do not fit into the memory together: "
                    f"{len(groups[0])} at a time, {groups[0][0]} among each of them")
     records, measured = sweep.run_all(runs, measurements, plan.blocks(

@@ -459,7 +459,7 @@ def test_two_that_never_met_are_compared_through_a_third():
 
 def test_what_memory_admits_is_decided_once(tmp_path, monkeypatch):
     settings = {"dataset": "mnist", "split": "standard", "precision": "fp32",
-                "hidden": [256, 128]}
+                "hidden": [256, 128], "device": "cpu"}
     grid = Grid(tmp_path, settings, plan.SCRIPTS, None, 10, FOLDER, {})
     free = [None, 10 * 2**30, 6 * 2**30]
     monkeypatch.setattr(environment, "free_bytes", lambda: free.pop(0))
@@ -503,3 +503,30 @@ def test_a_comparison_in_groups(tmp_path):
     text = (tmp_path / "out" / "summary.md").read_text("utf-8")
     assert "stubb eager / stubd eager" in text.partition("## Ratios")[2]
     assert "| a block is one block | fair |" in text
+
+
+def test_where_a_gpu_admits_one_process_runs_follow_each_other(tmp_path):
+    """What takes turns elsewhere: first, and alone."""
+    probe = plan.Job(VARIANTS[0], 64, 0, 0)  # stands for a measurement
+    alone = plan.blocks(plan.together(VARIANTS[:3], 1), [64], [0], 1,
+                        lambda *_: [probe])
+    assert [(len(b.jobs), len(b.beside)) for b in alone] == [(0, 1)] + 3 * [(1, 0)]
+    assert {job.repeat for block in alone for job in block.jobs} == {0}
+    told = tmp_path / "nvidia-smi"
+    told.write_text("#!/bin/sh\necho Exclusive_Process\n")
+    told.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, ROOT / "compare.py", "--dataset", DATASET, "--data-dir",
+         FOLDER, "--examples", "640", "--batch-sizes", "64", "--seeds", "0", "1",
+         "2", "--epochs", "2", "--optimizer", "sgd", "--out", tmp_path / "out",
+         "--contender", f"stub={ROOT / 'tests' / 'stub.py'}", "--variants",
+         "stub:eager", "torch:eager"], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "one process at a time" in done.stderr
+    text = (tmp_path / "out" / "summary.md").read_text("utf-8")
+    assert "stub eager / torch eager" in text.partition("## Ratios")[2]
+    assert "| a block is one block | warning |" in text
+    starts = [json.loads(path.read_text())["block_started_unix_s"]
+              for path in (tmp_path / "out" / "runs").glob("*.json")]
+    assert len(starts) == len({*starts}) == 9

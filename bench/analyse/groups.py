@@ -1,5 +1,7 @@
 """What records say together: groups, medians, pairs."""
 
+from collections import Counter
+
 import numpy as np
 
 from bench.analyse import stats
@@ -94,7 +96,8 @@ def together(*series):
 def log_ratios(groups, first, second):
     """{block: log of the ratio of the steady epochs of two keys}, of the
     blocks in which both took their turns to the end; where they were not alive
-    together, by a third that took turns with each."""
+    together, by a third that took turns with each; and where no two ever were, one
+    after the other."""
     def steady_of(key):
         return {block_of(r): r["timing"]["epoch_s"][1:]
                 for r in groups.get(key, ()) if r["timing"]["epoch_s"][1:]}
@@ -111,7 +114,18 @@ def log_ratios(groups, first, second):
         mine, theirs = logs(one, third), logs(two, third)
         for block in apart & mine.keys() & theirs.keys():
             found.setdefault(block, mine[block] - theirs[block])
+    single = alone(groups) if apart - found.keys() else set()
+    mine, theirs = ({turn[0]: seconds for turn, seconds in times.items()
+                     if turn in single} for times in (one, two))
+    for block in apart & mine.keys() & theirs.keys() - found.keys():
+        found[block] = stats.log_ratio(mine[block], theirs[block])
     return dict(sorted(found.items()))
+
+
+def alone(groups):
+    """block_of() the runs that nobody took turns with."""
+    count = Counter(block_of(r) for members in groups.values() for r in members)
+    return {turn for turn, runs in count.items() if runs == 1}
 
 
 def unsteady(records):

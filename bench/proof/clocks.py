@@ -127,6 +127,11 @@ def _together(done):
     for members in grouped(done, lambda r: (
             r["config"]["batch_size"], r.get("block"))):
         first, alive = members[0], {}
+        if len(members) == len({r["block_started_unix_s"] for r in members}) > 1:
+            return Verdict(rule, WARNING, advised(
+                f"batch {first['config']['batch_size']}: the runs followed each "
+                "other, so they did not meet the same noise",
+                "whether the GPU admits one process only, or records were mixed"))
         for r in members:
             alive.setdefault(r["block_started_unix_s"], set()).add(variant_at(r))
         for r in members:

@@ -83,6 +83,15 @@ def free_bytes():
     return min(found, default=None)
 
 
+def exclusive():
+    """Does an NVIDIA GPU admit one process at a time, as nvidia-smi tells?"""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return "Exclusive_Process" in subprocess.run(
+            ["nvidia-smi", "--query-gpu=compute_mode", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=30).stdout
+    return False
+
+
 def describe(variables=os.environ, cpus=None):
     """Everything about the machine that is the same for every framework.
     variables: those of the process in question; cpus: its cores, None: all"""

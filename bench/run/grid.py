@@ -91,8 +91,11 @@ class Grid(Comparison):
 
     def at_once(self, variants, dry):
         """How many runs are alive at the same time: as many as the memory admits,
-        three at least. Kept in the output folder, or a comparison that goes on
-        would be another. dry: nothing is run and nothing decided."""
+        three at least, and one where a GPU admits no second process. What memory
+        decided is kept in the output folder, or a comparison that goes on would be
+        another. dry: nothing is run and nothing decided."""
+        if not dry and self.settings["device"] != "cpu" and environment.exclusive():
+            return 1
         path, names = self.out / "together.json", sorted(map(str, variants))
         kept = files.read_json(path)
         if kept.get("variants") == names and kept.get("most") in range(3, len(names)):
@@ -155,8 +158,9 @@ class Grid(Comparison):
                            for job in trained},
                         **{probe: measurements.start(probe, written[probe])
                            for probe in probes}}, 1 if cold else WARM
-            epochs = self.config(jobs[0])["epochs"]
-            order = random.Random(f"{plan.ORDER_SEED} {block} {jobs[0]}")
+            first = [*jobs, *probes][0]
+            epochs = self.config(first)["epochs"]
+            order = random.Random(f"{plan.ORDER_SEED} {block} {first}")
             for job, (status, ending, seen) in turns.play(
                     self.out, starts, epochs, order.shuffle, told).items():
                 if job in probes:

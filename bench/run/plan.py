@@ -143,9 +143,12 @@ class Block(NamedTuple):
 
 def together(variants, most):
     """Who is alive at the same time -> lists of variants: all of them, or `most` in
-    each, and the cheapest of all in every list: through it all can be compared."""
+    each, and the cheapest of all in every list: through it all can be compared. One
+    in each where a second is not admitted."""
     if most >= len(variants):
         return [variants]
+    if most == 1:
+        return [[variant] for variant in variants]
     common = min(variants, key=lambda v: seconds(v, 256, 10))
     rest = [variant for variant in variants if variant != common]
     return [[common, *rest[n:n + most - 1]] for n in range(0, len(rest), most - 1)]
@@ -154,8 +157,10 @@ def together(variants, most):
 def blocks(groups, batch_sizes, seeds, repeats, beside):
     """All jobs -> [Block, …], the batch sizes of a number one after the other, and
     the groups of a batch size. beside(seed, repeat, first): what else belongs to a
-    number; it is measured with the first group. A variant of several groups runs in
-    each, as further repeats."""
+    number; it is measured with the first group, or before it where each is alone. A
+    variant of several groups runs in each, as further repeats."""
+    if len(groups) > 1 and max(map(len, groups)) == 1:
+        groups = [[], *groups]
     result = []
     for number, (repeat, seed) in enumerate(product(range(repeats), seeds)):
         more = beside(seed, repeat, number == 0)
@@ -167,7 +172,7 @@ def blocks(groups, batch_sizes, seeds, repeats, beside):
                          for variant, one in zip(group, again)],
                 [probe for probe in more if place == 0
                  and (probe.batch_size or batch_sizes[0]) == size]))
-    return result
+    return [block for block in result if block.jobs or block.beside]
 
 
 def add_control(variants, scripts, own):
