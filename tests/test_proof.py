@@ -300,6 +300,19 @@ def test_what_varies_on_purpose_is_no_fault():
     assert not audit.comparable(records[::2], records[1::2])
 
 
+def test_what_a_compiler_is_told_varies_on_purpose_or_is_named():
+    records = comparison()
+    records[0]["environment"]["variables"] = {"XLA_FLAGS": "--no"}
+    records[1]["environment"]["modes"]["torch compiles with inductor"] = False
+    assert {v.rule for v in audit.unfair(audit.audit(records, peak=FLOOR))} == {
+        "variables", "modes that change speed"}
+    verdicts = audit.audit(records, vary=("compiler",), peak=FLOOR)
+    assert not audit.unfair(verdicts) and "varied on purpose" in {
+        v.rule: v.words for v in verdicts}["speed is left alone"]
+    records[1]["environment"]["modes"]["torch profiler"] = True
+    assert audit.unfair(audit.audit(records, vary=("compiler",), peak=FLOOR))
+
+
 def test_the_list_of_planted_faults_is_documented():
     text = PAGE.read_text("utf-8")
     assert text == page(text), "python tests/planted.py writes it"

@@ -87,7 +87,7 @@ SAME = (
     ("Python and NumPy", _host, _none, None),
     ("versions", lambda r: environment.versions(r["environment"]),
      _of("framework"), None),
-    ("variables", variables, _none, None),
+    ("variables", variables, _none, "compiler"),
     ("precision", _of("config", "precision"), _none, None),
     ("data set", _of("dataset", "name"), _none, None),
     ("data", _of("dataset", "sha256"), _none, None),
@@ -195,7 +195,7 @@ def audit(records, vary=(), peak=None):
     if not done:
         return [Verdict("runs", UNKNOWN, "none of these flags has finished")]
     return [*_across(done, vary), *within(done, peak), *clocks(done),
-            *losses(done), *switches(done)]
+            *losses(done), *switches(done, "compiler" in vary)]
 
 
 def unfair(verdicts):

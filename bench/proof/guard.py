@@ -24,7 +24,7 @@ import numpy as np
 import data
 from bench.kit import network, program
 from bench.kit.rungs import RUNGS
-from bench.proof.switches import unusual
+from bench.proof.switches import COMPILER, unusual
 from bench.run.child import modes
 
 # What makes a tensor a value of the host, or waits for it.
@@ -179,7 +179,7 @@ class _Look:
 
 def _usual():
     """RuntimeError where a mode that changes speed is on, or off."""
-    found = unusual(modes())
+    found = unusual(modes(), COMPILER)  # of which the audit judges the records
     if tracemalloc.is_tracing():
         found = "every allocation is traced"
     if not getattr(getattr(sys.modules.get("jax"), "config", None),

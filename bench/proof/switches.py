@@ -31,6 +31,8 @@ USUAL = {"own compile cache": False, "python tracing": False,
          "jax_debug_infs": False, "jax_disable_jit": False,
          "jax_enable_checks": False, "jax_check_tracer_leaks": False,
          "jax_log_compiles": False}
+# Of these, what a compiler is told: a recipe may vary it on purpose.
+COMPILER = "torch compiles with inductor", "jax_disable_most_optimizations"
 # Of all processor seconds of the epochs what others than the busiest thread
 # must have used where a record says that several work. Seen: 27 to 63 %, beside
 # a program that takes a core, too. NumPy's threads do not work on small things,
@@ -45,18 +47,19 @@ def variables(r):
             if not name.startswith(KNOWN)}
 
 
-def unusual(found):
-    """What is on or off among some modes and should not be, or None."""
+def unusual(found, but=()):
+    """What is on or off among some modes and should not be, or None; but: modes
+    that may be as they like."""
     for mode, usual in USUAL.items():
-        if found.get(mode, usual) != usual:
+        if mode not in but and found.get(mode, usual) != usual:
             return f"{mode} is {found[mode]!r}"
 
 
-def _modes(r, _):
+def _modes(r, varied):
     found = r["environment"].get("modes")
     if not found:
         return "nobody has seen its modes"
-    if words := unusual(found):
+    if words := unusual(found, COMPILER if varied else ()):
         return f"{words} at its end"
     threads, said = found.get("threads"), r["environment"].get("threads")
     if threads not in (None, said):
@@ -82,12 +85,14 @@ RULES = (
 )
 
 
-def switches(done):
-    """A Verdict a rule; done: finished records."""
+def switches(done, varied=False):
+    """A Verdict a rule; done: finished records; varied: does the recipe vary on
+    purpose what a compiler is told?"""
     found = {text: r for r in done if (text := ", ".join(
         f"{key}={value}" for key, value in variables(r).items()))}
     rule = "speed is left alone"
-    yield Verdict(rule, FAIR, "no variable changes it") if not found else (
+    yield Verdict(rule, FAIR, "varied on purpose" if found else
+                  "no variable changes it") if varied or not found else (
         Verdict(rule, WARNING, advised("; ".join(
             f"{text} ({name(r)})" for text, r in list(found.items())[:2]),
             "whether one of the frameworks is slower by it: unset it")))
@@ -96,4 +101,4 @@ def switches(done):
         if entry[1] is _working and len(told) < len(done):
             yield Verdict(entry[0], UNKNOWN, "the kernel does not tell")
         else:
-            yield judged(entry, [(r, None) for r in done])
+            yield judged(entry, [(r, varied) for r in done])

@@ -24,11 +24,12 @@ from bench.kit.cli import USAGE, Fault, clean
 
 MAX_BYTES = 2**20
 USUAL = ("Answer", "Speed")                # sections that are printed
-VARIED = ("optimizer", "lr", "dropout", "init", "cache")  # as bench/proof names them
-FLAGS = VARIED[:3]                         # of a script
-OWN = ("script", "adam", *VARIED)          # keys of a contender's table
+FLAGS = ("optimizer", "lr", "dropout")     # of a script
 # Keys of its own that are no flags of a script, and their two values.
 SWITCHES = {"init": ("shared", "own"), "cache": ("cold", "warm")}
+OWN = ("script", "adam", *FLAGS, *SWITCHES)  # keys of a contender's table
+# As bench/proof names them; compiler: a script tells its own what not to do.
+VARIED = (*FLAGS, *SWITCHES, "compiler")
 NOT_HERE = ("help", "recipe", "only", "quick", "contender")
 
 

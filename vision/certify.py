@@ -1,0 +1,219 @@
+"""Do the two programs compute the same?
+
+    python vision/certify.py                      # four networks, 8 minutes
+    python vision/certify.py --network vit_b_16
+
+In float64, from the same random weights, on the same random images and masks,
+in this order: names and shapes of all weights; answering, the output of every
+layer and the logits; training, the same, then every gradient, and weights and
+running statistics after one step of SGD and after ten. The first tensor that
+differs is named. Then logits and gradients in float32.
+"""
+
+import argparse
+import sys
+import time
+
+import numpy as np
+import on_path  # noqa: F401
+import vision_jax
+import vision_torch
+
+from bench.kit import cli, program
+
+with program.importing("jax and torch"):
+    import jax
+    import torch
+
+ONE = 1e-10       # float64: a forward pass, a gradient, a step
+TEN = 1e-8        # after ten steps; another order of the images: 2e-10
+SINGLE = 2e-3     # float32: logits, gradients
+LR = 0.01
+LAYERS = ("conv", "linear", "batch_norm", "layer_norm")
+MODULES = (torch.nn.Conv2d, torch.nn.Linear, torch.nn.BatchNorm2d,
+           torch.nn.LayerNorm)
+
+
+class Differs(Exception):
+    """Which tensor, where, and by how much."""
+
+
+def compare(stage, one, two, bound):
+    """{name: array} of PyTorch and of JAX, in the order of the network -> the
+    largest difference. Relative to the largest value of a tensor, or to a
+    thousandth of the largest of all: a gradient that is 0 by arithmetic (of a
+    shift before BatchNorm) is what rounding left. Raises Differs."""
+    least, worst = 1e-3 * max(abs(a).max() for a in one.values()), 0.0
+    for name, a in one.items():
+        if name not in two or two[name].shape != a.shape:
+            raise Differs(f"{name}: {stage}: PyTorch has {a.shape}, JAX "
+                          f"{two[name].shape if name in two else 'nothing'}")
+        found = abs(a - two[name]).max() / max(least, abs(a).max())
+        if not found <= bound:
+            raise Differs(f"{name}: {stage} differs by {found:.1e}, more than "
+                          f"{bound:.0e}")
+        worst = max(worst, found)
+    if more := two.keys() - one.keys():
+        raise Differs(f"{min(more)}: {stage}: PyTorch has nothing")
+    return worst
+
+
+def hard_sigmoid(x):
+    """F.hardsigmoid, whose own gradient in float64 is 1 / 6 as a number of
+    float32 (PyTorch 2.13, on the processor): 3e-8 of it are missing."""
+    return torch.nn.functional.relu6(x + 3) / 6
+
+
+class Pair:
+    """One network in both programs, with the same weights."""
+
+    def __init__(self, network, size, batch, dtype):
+        self.network, rng = network, np.random.default_rng(0)
+        vision_jax.SIZE = vision_torch.SIZE = size
+        self.model = vision_torch.initial(network, 0)
+        self.arrays = {}
+        for name, a in self.model.state_dict().items():
+            a = a.numpy().astype(dtype if a.is_floating_point() else np.int64)
+            end = name.rpartition(".")[2]
+            if a.ndim == 1:  # nothing of a layer is to be 0 or 1
+                a = a + rng.normal(0, 0.1, a.shape).astype(dtype)
+                a = abs(a) if end == "running_var" else a
+            self.arrays[name] = a
+        self.model = vision_torch.put(
+            self.model.to(torch.from_numpy(np.zeros(0, dtype)).dtype),
+            self.arrays)
+        for module in self.model.modules():
+            if getattr(module, "gate", None) is torch.nn.functional.hardsigmoid:
+                module.gate = hard_sigmoid
+        self.weights = vision_jax.from_torch(self.arrays)
+        shapes, masks = vision_jax.shapes(network)
+        self.asked = vision_jax.to_torch(
+            {name: np.zeros(shape, dtype) for name, shape in shapes.items()})
+        self.x = rng.normal(size=(batch, 3, size, size)).astype(dtype)
+        self.y = np.eye(1000, dtype=dtype)[rng.integers(1000, size=batch)]
+        self.masks = {
+            name: ((rng.random((batch, *shape)) >= rate) / (1 - rate)).astype(dtype)
+            for name, (rate, shape) in masks.items()}
+        for name, module in vision_torch.drops(self.model).items():
+            module.mask = torch.from_numpy(self.masks[name])
+
+    def torch_pass(self, train):
+        """-> {layer: its output, "logits"} of PyTorch, after which gradients
+        lie in the model when it trains."""
+        seen, hooks = {}, []
+        for name, module in self.model.named_modules():
+            if isinstance(module, MODULES):
+                hooks.append(module.register_forward_hook(
+                    lambda _, __, y, name=name: seen.update({name: y})))
+        self.model.train(train)
+        logits = self.model(torch.from_numpy(self.x))
+        if train:
+            torch.nn.functional.cross_entropy(
+                logits, torch.from_numpy(self.y)).backward()
+        for hook in hooks:
+            hook.remove()
+        return {name: flat(a.detach().numpy())
+                for name, a in {**seen, "logits": logits}.items()}
+
+    def gradients(self):
+        """{name: gradient} of PyTorch's last pass."""
+        return {name: a.grad.numpy()
+                for name, a in self.model.named_parameters()}
+
+    def jax_pass(self, train):
+        """-> the same of JAX, {name: gradient}, {name: new statistics}"""
+        def run(weights, x, y, masks):
+            seen, kept = {}, {name: getattr(vision_jax, name) for name in LAYERS}
+
+            def noting(layer):
+                def noted(net, name, *rest, **more):
+                    seen[name] = layer(net, name, *rest, **more)
+                    return seen[name]
+                return noted
+            for name, layer in kept.items():
+                setattr(vision_jax, name, noting(layer))
+            try:
+                if not train:
+                    logits, new = vision_jax.forward(self.network, weights, x)
+                    return {**seen, "logits": logits}, {}, new
+                # The outputs of layers are seen where no gradient is formed.
+                logits, _ = vision_jax.forward(self.network, weights, x, masks)
+                seen = {**seen, "logits": logits}
+            finally:
+                for name, layer in kept.items():
+                    setattr(vision_jax, name, layer)
+            return seen, *vision_jax.gradients(
+                self.network, weights, x, y, masks)[2:]
+        seen, grads, new = jax.jit(run)(
+            self.weights, self.x.transpose(0, 2, 3, 1), self.y, self.masks)
+        return ({name: flat(np.asarray(a), True) for name, a in seen.items()},
+                vision_jax.to_torch(grads), vision_jax.to_torch(new))
+
+    def steps(self, count):
+        """The weights after so many steps of SGD, {name: array} of both."""
+        optimizer = torch.optim.SGD(self.model.parameters(), LR)
+        x = self.x.transpose(0, 2, 3, 1)
+        for _ in range(count):
+            vision_torch.train_step(self.model, optimizer, torch.from_numpy(
+                self.x), torch.from_numpy(self.y))
+            self.weights, _ = vision_jax.train_step(
+                self.network, self.weights, x, self.y, self.masks, LR)
+        return ({name: a.numpy() for name, a in self.model.state_dict().items()},
+                vision_jax.to_torch(self.weights))
+
+
+def flat(a, last=False):
+    """(B, C, H, W) or, with the channels last, (B, H, W, C) -> (B, H W, C);
+    what has no pixels stays as it is."""
+    if a.ndim == 4:
+        a = a if last else a.transpose(0, 2, 3, 1)
+        a = a.reshape(len(a), -1, a.shape[-1])
+    return a
+
+
+def certify(network, size, batch):
+    """-> {stage: largest difference}. Raises Differs."""
+    pair, found = Pair(network, size, batch, np.float64), {}
+    compare("the weight", pair.arrays, {
+        name: pair.arrays.get(name, a) if a.shape == pair.arrays.get(
+            name, a).shape else a for name, a in pair.asked.items()}, 0)
+    found["answering"] = compare(
+        "the output, answering", pair.torch_pass(False), pair.jax_pass(False)[0], ONE)
+    one, (two, grads, _) = pair.torch_pass(True), pair.jax_pass(True)
+    found["training"] = compare("the output, training", one, two, ONE)
+    found["gradients"] = compare("the gradient", pair.gradients(), grads, ONE)
+    vision_torch.put(pair.model, pair.arrays)  # as before that pass
+    found["one step"] = compare("after one step, the value", *pair.steps(1), ONE)
+    found["ten steps"] = compare("after ten steps, the value", *pair.steps(9), TEN)
+    pair = Pair(network, size, batch, np.float32)
+    one, (two, grads, _) = pair.torch_pass(True), pair.jax_pass(True)
+    found["float32"] = max(
+        compare("in float32, the value", *({"logits": seen["logits"]}
+                                           for seen in (one, two)), SINGLE),
+        compare("in float32, the gradient", pair.gradients(), grads, SINGLE))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--network", nargs="+", choices=vision_torch.NETWORKS,
+                        default=list(vision_torch.NETWORKS), metavar="NAME")
+    parser.add_argument("--size", type=int, default=224, help="of an image (224)")
+    parser.add_argument("--batch-size", type=int, default=2, help="(2)")
+    args = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    failed = False
+    for network in args.network:
+        start = time.monotonic()
+        try:
+            found = certify(network, args.size, args.batch_size)
+            words = ", ".join(f"{stage} {value:.1e}" for stage, value in found.items())
+        except Differs as error:
+            failed, words = True, f"NOT PROVED: {error}"
+        print(f"{network}: {words} ({time.monotonic() - start:.0f} s)", flush=True)
+    return cli.FAILED if failed else cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
