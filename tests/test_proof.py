@@ -300,6 +300,22 @@ def test_what_varies_on_purpose_is_no_fault():
     assert not audit.comparable(records[::2], records[1::2])
 
 
+def test_a_control_that_is_fed_by_the_host_is_no_other_program():
+    """Two feeds of one program beside another's one, and the first once more."""
+    records = comparison()
+    for seed in range(3):
+        for place, contender in enumerate(("jax", "jax-again"), 10):
+            r = {**make("jax", "eager", seed=seed, block=seed, feed="host"),
+                 "contender": contender}
+            r["turns"]["position"] = [place] * 3
+            records.append(r)
+    assert not audit.unfair(audit.audit(records, peak=FLOOR))
+    two = [r for r in records if (r["contender"], r["config"]["feed"]) != (
+        "jax", "device")]
+    assert {v.rule for v in audit.unfair(audit.audit(two, peak=FLOOR))} == {
+        "residency of the data"}
+
+
 def test_what_a_compiler_is_told_varies_on_purpose_or_is_named():
     records = comparison()
     records[0]["environment"]["variables"] = {"XLA_FLAGS": "--no"}

@@ -11,19 +11,15 @@ differs is named. Then logits and gradients in float32.
 """
 
 import argparse
+import contextlib
 import sys
 import time
 
+import jax
 import numpy as np
-import on_path  # noqa: F401
+import torch
 import vision_jax
 import vision_torch
-
-from bench.kit import cli, program
-
-with program.importing("jax and torch"):
-    import jax
-    import torch
 
 ONE = 1e-10       # float64: a forward pass, a gradient, a step
 TEN = 1e-8        # after ten steps; another order of the images: 2e-10
@@ -123,29 +119,14 @@ class Pair:
     def jax_pass(self, train):
         """-> the same of JAX, {name: gradient}, {name: new statistics}"""
         def run(weights, x, y, masks):
-            seen, kept = {}, {name: getattr(vision_jax, name) for name in LAYERS}
-
-            def noting(layer):
-                def noted(net, name, *rest, **more):
-                    seen[name] = layer(net, name, *rest, **more)
-                    return seen[name]
-                return noted
-            for name, layer in kept.items():
-                setattr(vision_jax, name, noting(layer))
-            try:
-                if not train:
-                    logits, new = vision_jax.forward(self.network, weights, x)
-                    return {**seen, "logits": logits}, {}, new
-                # The outputs of layers are seen where no gradient is formed.
-                logits, _ = vision_jax.forward(self.network, weights, x, masks)
-                seen = {**seen, "logits": logits}
-            finally:
-                for name, layer in kept.items():
-                    setattr(vision_jax, name, layer)
-            return seen, *vision_jax.gradients(
-                self.network, weights, x, y, masks)[2:]
-        seen, grads, new = jax.jit(run)(
-            self.weights, self.x.transpose(0, 2, 3, 1), self.y, self.masks)
+            if not train:
+                logits, new = vision_jax.forward(self.network, weights, x)
+                return logits, {}, new
+            return vision_jax.gradients(self.network, weights, x, y, masks)[1:]
+        with noting():
+            logits, grads, new = jax.jit(run)(
+                self.weights, self.x.transpose(0, 2, 3, 1), self.y, self.masks)
+        seen = {**new.pop("seen"), "logits": logits}
         return ({name: flat(np.asarray(a), True) for name, a in seen.items()},
                 vision_jax.to_torch(grads), vision_jax.to_torch(new))
 
@@ -160,6 +141,33 @@ class Pair:
                 self.network, self.weights, x, self.y, self.masks, LR)
         return ({name: a.numpy() for name, a in self.model.state_dict().items()},
                 vision_jax.to_torch(self.weights))
+
+
+@contextlib.contextmanager
+def noting():
+    """Meanwhile the new statistics that vision_jax.forward returns have with
+    them, as "seen", the output of every layer."""
+    kept = {name: getattr(vision_jax, name) for name in (*LAYERS, "forward")}
+    seen = {}
+
+    def noted(layer):
+        def call(net, name, *rest, **more):
+            seen[name] = layer(net, name, *rest, **more)
+            return seen[name]
+        return call
+
+    def forward(*arguments):
+        logits, new = kept["forward"](*arguments)
+        return logits, {**new, "seen": dict(seen)}
+
+    for name in LAYERS:
+        setattr(vision_jax, name, noted(kept[name]))
+    vision_jax.forward = forward
+    try:
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(vision_jax, name, function)
 
 
 def flat(a, last=False):
@@ -212,7 +220,7 @@ def main():
         except Differs as error:
             failed, words = True, f"NOT PROVED: {error}"
         print(f"{network}: {words} ({time.monotonic() - start:.0f} s)", flush=True)
-    return cli.FAILED if failed else cli.OK
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Four vision networks in JAX, by hand: functions over a dict of arrays.
 
-    python vision/vision_jax.py --network resnet50 --batch-size 8
-
 ResNet-50 (He and others 2015, https://arxiv.org/abs/1512.03385, with the
 stride in the 3x3 convolution), ViT-B/16 (Dosovitskiy and others 2020,
 https://arxiv.org/abs/2010.11929), MobileNetV3-Small (Howard and others 2019,
@@ -21,15 +19,10 @@ import math
 from functools import partial
 from typing import NamedTuple
 
-import on_path  # noqa: F401  finds bench, which lies beside this folder
-
-from bench.kit import program
-
-with program.importing("jax"):
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    from jax import lax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 
 # ---------------------------------------------------------------- 2. Sizes

@@ -1,7 +1,5 @@
 """Four vision networks in PyTorch, by hand: modules with torchvision's names.
 
-    python vision/vision_torch.py --network resnet50 --batch-size 8
-
 ResNet-50 (He and others 2015, https://arxiv.org/abs/1512.03385, with the
 stride in the 3x3 convolution), ViT-B/16 (Dosovitskiy and others 2020,
 https://arxiv.org/abs/2010.11929), MobileNetV3-Small (Howard and others 2019,
@@ -19,15 +17,10 @@ a pixel next to each other, as NHWC does.
 # ---------------------------------------------------------------- 1. Setup
 import math
 
-import on_path  # noqa: F401  finds bench, which lies beside this folder
-
-from bench.kit import program
-
-with program.importing("torch"):
-    import numpy as np
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
 
 
 # ---------------------------------------------------------------- 2. Sizes

@@ -20,7 +20,6 @@ from bench.proof.rules import (
     grouped,
     name,
     variant_at,
-    who,
     within,
 )
 from bench.proof.switches import switches, variables
@@ -136,13 +135,13 @@ def _across(done, vary):
 
 def _residency(done):
     """The feed stands in the name of a variant, so that one contender may have
-    two; but contenders that are compared must share one. How a library's own
-    loop feeds itself is part of what is compared."""
+    two; but programs that are compared must share one. How a library's own loop
+    feeds itself is part of what is compared."""
     rule, groups = "residency of the data", {}
     for r in done:
         if _own(r):
             continue
-        groups.setdefault(_seed(r), {}).setdefault(who(r), {}).setdefault(
+        groups.setdefault(_seed(r), {}).setdefault(r["framework"], {}).setdefault(
             r["config"]["feed"], r)
     for feeds in groups.values():
         if not set.intersection(*map(set, feeds.values())):
