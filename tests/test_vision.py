@@ -128,8 +128,8 @@ FAULTS = [
      "        self.conv2 = conv(inside, inside, 3)",
      "layer2.0.conv1: the output, answering"),
     ("statistics of the batch, answering", MOBILE, "jax",
-     "    if net.masks is not None:\n        batch_mean", "    if True:\n        "
-     "batch_mean", "features.0.1: the output, answering"),
+     "    if net.masks is not None:\n        batch_mean", "    if net.shapes is None:"
+     "\n        batch_mean", "features.0.1: the output, answering"),
     ("scores that are not scaled", VIT, "jax", " / math.sqrt(width // heads)", "",
      "encoder.layers.encoder_layer_0.self_attention.out_proj: the output, answering"),
     ("a decay of the weights", MOBILE, "torch", "    optimizer.step()\n",

@@ -24,7 +24,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-
 # ---------------------------------------------------------------- 2. Sizes
 # What is the same for both programs, as the papers' tables have it.
 

@@ -22,7 +22,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-
 # ---------------------------------------------------------------- 2. Sizes
 # What is the same for both programs, as the papers' tables have it.
 

@@ -8,7 +8,7 @@ taken inside a block, with the t interval over blocks.
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import alone, block_of, by_block
+from bench.analyse.groups import alone, by_block
 from bench.kit import network
 
 
@@ -57,13 +57,13 @@ def _named(m, prefix="", times=1):
 def shares(found):
     """(key, blocks, steady epochs over the products, share of the floor): the
     last two as geometric mean and interval over blocks."""
-    single = alone(found.groups)
+    single = alone(found.groups)  # a GPU that admits one process at a time
     for key, members in found.groups.items():
         rows, times, parts = found.floors.get(key[3], {}), [], []
         for r in members:
             row, epochs = rows.get(r["block"]), r["timing"]["epoch_s"][1:]
-            if row and epochs and (row["started"] == r["block_started_unix_s"]
-                                   or block_of(r) in single):
+            if row and epochs and (
+                    single or row["started"] == r["block_started_unix_s"]):
                 products = row["rounds"][1:]
                 least = max(row["dispatch"], row["memory"])
                 times.append(stats.log_ratio(epochs, products))

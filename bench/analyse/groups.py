@@ -1,7 +1,5 @@
 """What records say together: groups, medians, pairs."""
 
-from collections import Counter
-
 import numpy as np
 
 from bench.analyse import stats
@@ -114,18 +112,19 @@ def log_ratios(groups, first, second):
         mine, theirs = logs(one, third), logs(two, third)
         for block in apart & mine.keys() & theirs.keys():
             found.setdefault(block, mine[block] - theirs[block])
-    single = alone(groups) if apart - found.keys() else set()
-    mine, theirs = ({turn[0]: seconds for turn, seconds in times.items()
-                     if turn in single} for times in (one, two))
-    for block in apart & mine.keys() & theirs.keys() - found.keys():
-        found[block] = stats.log_ratio(mine[block], theirs[block])
+    if apart and alone(groups):
+        mine, theirs = ({turn[0]: seconds for turn, seconds in times.items()}
+                        for times in (one, two))
+        found = {block: stats.log_ratio(mine[block], theirs[block])
+                 for block in apart}
     return dict(sorted(found.items()))
 
 
 def alone(groups):
-    """block_of() the runs that nobody took turns with."""
-    count = Counter(block_of(r) for members in groups.values() for r in members)
-    return {turn for turn, runs in count.items() if runs == 1}
+    """Are there several runs in a block, and did no two ever take turns?"""
+    turns = [(key[3], *block_of(r)) for key, members in groups.items()
+             for r in members]
+    return len({*turns}) == len(turns) > len({turn[:2] for turn in turns})
 
 
 def unsteady(records):
