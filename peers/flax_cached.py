@@ -3,7 +3,6 @@ nnx.cached_partial, as Flax' guide to performance has it."""
 
 import mlp_flax
 from flax import nnx
-from mlp_flax import *  # noqa: F403  all the rest is as it is there
 
 from bench.kit import program
 

@@ -2,7 +2,6 @@
 a sampler of whole batches and nothing to collate."""
 
 import mlp_lightning
-from mlp_lightning import *  # noqa: F403  all the rest is as it is there
 from torch.utils import data as torch_data
 
 from bench.kit import program

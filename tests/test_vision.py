@@ -43,6 +43,39 @@ def test_names_shapes_and_parameters_are_those_of_torchvision(programs, network)
         if not jax_.is_statistic(name))
 
 
+def test_the_two_are_one_outline_and_narrow():
+    """What is alike is the same text: the sizes of all networks."""
+    texts = [(VISION / f"vision_{name}.py").read_text("utf-8")
+             for name in ("jax", "torch")]
+    parts = [re.split(r"^# -+ (\d\. .*)$", text, flags=re.M) for text in texts]
+    assert parts[0][1::2] == parts[1][1::2]
+    assert [part[part.index("2. Sizes") + 1] for part in parts][0] == (
+        parts[1][parts[1].index("2. Sizes") + 1])
+    for text in texts:
+        assert len(text.splitlines()) <= 500
+        assert max(map(len, text.splitlines())) <= 79
+
+
+def test_what_is_drawn_has_the_same_spread_in_both(programs):
+    import jax
+    import torch
+    jax_, torch_ = programs
+    model = torch_.initial("efficientnet_b0", 0)
+    one = {name: a.numpy() for name, a in model.state_dict().items()}
+    two = jax_.to_torch(jax_.initial("efficientnet_b0", 0))
+    for name, a in one.items():
+        assert two[name].shape == a.shape
+        assert two[name].std() == pytest.approx(a.std(), rel=6 / a.size**0.5), name
+    masks = jax_.draw_masks("efficientnet_b0", jax.random.key(0), 4000)
+    torch_.draw_masks(model, torch.Generator().manual_seed(0), 4000)
+    for name, module in torch_.drops(model).items():
+        for mask in (np.asarray(masks[name]), module.mask.numpy()):
+            assert mask.shape == (4000, *module.shape)
+            np.testing.assert_allclose(
+                np.unique(mask), [0, 1 / (1 - module.rate)], rtol=1e-6)
+            assert mask.mean() == pytest.approx(1, abs=0.05)
+
+
 def multiply_adds(network, jax_):
     """Of one image: of its convolutions and matrix products, counted in the program
     that JAX makes of it."""
