@@ -113,14 +113,14 @@ def test_multiply_adds_are_those_of_torchvision(programs, network, stated):
 
 
 def certify(folder, *flags):
-    return call(folder / "certify.py", "--size", 32, *flags, timeout=900,
-                env={"PYTHONPATH": str(ROOT)})
+    return call(folder / "certify.py", "--size", 32, *flags, timeout=900)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", PARAMETERS)
 def test_both_programs_compute_the_same(network):
-    done = certify(VISION, "--network", network)
+    # At 32 pixels ten steps of two images make rounding too large to compare.
+    done = certify(VISION, "--network", network, "--size", 64)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(rf"{network}: answering \S+e-1\d, training", done.stdout)
 
