@@ -43,7 +43,25 @@ PEERS ?= --out results/peers --batch-sizes 256 --variants numpy:step \
   sklearn:fit keras-tensorflow:fit keras-jax:fit keras-torch:fit flax:step \
   equinox:step lightning:fit jax:epoch torch:eager torch:step $(ARGS)
 
-.PHONY: all quick certify audit floor aa peers report test siege book diff clean help
+# The four networks of vision/. On a processor the small version, without the one
+# that would take six seconds a step; on a GPU in three precisions.
+NETWORKS = mobilenet_v3_small efficientnet_b0 resnet50 vit_b_16
+VISION = $(addsuffix _train,$(NETWORKS)) $(addsuffix _answer,$(NETWORKS))
+ifeq ($(shell nvidia-smi >/dev/null 2>&1 && echo yes),yes)
+  PRECISIONS = fp32 tf32 bf16
+  MORE = --device cuda --examples 2560 --epochs 6 --timeout 7200 --variants \
+    jax:step torch:eager torch:model torch-channels-last:eager torch-max-autotune:model
+  TRAINED = --batch-sizes 32 128 $(MORE)
+  ANSWERED = --batch-sizes 1 8 32 128 $(MORE) torch:step
+else
+  PRECISIONS = fp32
+  TRAINED = --batch-sizes 8
+  ANSWERED = --batch-sizes 1 8
+  VISION := $(filter-out vit_b_16_train,$(VISION))
+endif
+
+.PHONY: all quick certify audit floor aa peers vision report test siege book diff \
+  clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 25 min), draw
 	$(PY) compare.py $(ALL)
@@ -67,6 +85,15 @@ aa: $(READY)  ## each script against itself: what this machine can tell apart
 
 peers: .venv-peers/ready  ## the same network in other libraries, certified (30 min)
 	.venv-peers/bin/python compare.py --recipe recipes/mnist_peers.toml $(PEERS)
+
+vision: $(READY)  ## four vision networks, training and answering (40 min; GPU: hours)
+	@for precision in $(PRECISIONS); do for one in $(VISION); do work=$${one##*_}; \
+	  echo "== $$one, $$precision"; \
+	  case $$work in train) sizes="$(TRAINED)";; *) sizes="$(ANSWERED)"; esac; \
+	  $(PY) compare.py --recipe recipes/vision.toml --network $${one%_*} \
+	    --work $$work --precision $$precision --out results/vision/$$precision/$$one \
+	    $$sizes $(ARGS) || { code=$$?; [ $$code -lt 128 ] || exit $$code; }; done; \
+	  $(PY) -m bench.tools.networks results/vision/$$precision; done; exit $$code
 
 test: $(READY)  ## checks of the pair, then those of the lab
 	$(call NEEDS,pytest xdist)

@@ -75,7 +75,7 @@ def make_parser():
     add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds that a run may work; waiting for its turn is free")
-    flags.add_settings(parser, datasets=(*data.DATASETS, "auto"))
+    flags.add_settings(parser, datasets=(*data.DATASETS, "auto"), vision=True)
     return parser
 
 
@@ -92,6 +92,7 @@ def arguments(argv=None):
         if getattr(args, name) is None:
             setattr(args, name, value)
     flags.check_settings(args, args.batch_sizes, "--batch-sizes")
+    flags.check_vision(args)
     for name in ("batch_sizes", "seeds"):
         once = list(dict.fromkeys(getattr(args, name)))
         if once != getattr(args, name):
@@ -124,7 +125,7 @@ def main():
     args = arguments()
     settings = {name: getattr(args, name) for name in (
         "dataset", "split", "examples", "hidden", "optimizer", "lr", "schedule",
-        "precision", "device", "epochs")}
+        "precision", "device", "epochs", "network", "work", "size", "evaluate")}
     runs = grid.Grid(args.out, settings, args.scripts, args.cpus, args.timeout,
                      args.data_dir, args.chosen.own, args.steps)
     runs.members = args.variants
@@ -156,7 +157,8 @@ def compare(args, runs):
     peak = measures.peak_flops(runs, args.variants)
     measurements = measures.Measurements(runs, args.variants, args.measure)
     dry = args.only in ("audit", "report")
-    groups = plan.together(args.variants, runs.at_once(args.variants, dry))
+    groups = plan.together(args.variants, runs.at_once(
+        args.variants, max(args.batch_sizes), dry))
     if len(groups) > 1 and len(groups[0]) == 1:
         warn(PROG, "the GPU admits one process at a time (compute mode "
                    "Exclusive_Process): runs follow each other and take no turns. "
@@ -200,10 +202,11 @@ def ending(args, found, drawn):
 
 def certify(args, runs):
     """The certificate alone, for both optimizers."""
+    rates = {"sgd": args.lr} if args.network else {"adam": 1e-3, "sgd": 0.1}
     made = certificate.obtain(runs, certificate.required(
-        {variant: {"adam": 1e-3, "sgd": 0.1} for variant in args.variants},
-        args.batch_sizes, runs.size(), args.seeds,
-        certificate.references(runs, args.variants)))
+        dict.fromkeys(args.variants, rates), args.batch_sizes, runs.size(),
+        args.seeds, certificate.references(runs, args.variants),
+        brief=bool(args.network)))
     # What others are held against may differ from the pair, and says how far.
     ran = [row for row in made["rows"] if not row.get("unavailable")
            and certificate.variant_of(row) in args.variants]

@@ -74,7 +74,8 @@ def test_a_figure_is_drawn_where_it_has_something_to_show(drawn):
     assert set(drawn(Found(runs([256], 1, epochs=1), PROVED, [], {}))) == {
         "seconds", "parts", "final"}
     figures = drawn(Found(runs(SIZES), PROVED, [], {}))
-    assert set(figures) == set(FIGURES) - {"energy", "waterfall", "parity"}
+    assert set(figures) == set(FIGURES) - {
+        "answers", "energy", "waterfall", "parity"}
     title, below = words(figures["seconds"])
     assert title == "Seconds per epoch on MNIST"
     assert below.endswith("adam lr 0.001; 42 of 42 runs; 3 of 7 batch sizes "
@@ -101,6 +102,11 @@ def test_without_a_fair_comparison_there_is_only_the_certificate(
     assert words(figures["parity"])[0] == "One computation"
 
 
+def test_where_only_the_control_has_finished_nothing_is_drawn(drawn):
+    found = Found([make("jax-again")], PROVED, [], {}, control="jax-again")
+    assert drawn(found) == {} and found.done
+
+
 @pytest.mark.parametrize("families, shown", [
     # As a comparison makes it, and as `--only certify` does.
     ([("adam", 1e-3, "fp64"), ("sgd", 0.1, "fp32")], "adam lr 0.001"),
@@ -122,6 +128,23 @@ def test_a_run_that_was_not_steady_has_a_cross_at_its_slowest_epoch(drawn):
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert [(*line.get_xdata(), *line.get_ydata()) for line in crosses] == [
         (3, 2.0)]
+
+
+def test_answers_are_drawn_and_listed_where_each_was_waited_for(drawn):
+    from bench.report.costs import answers
+    records = comparison(blocks=1)
+    for r in records:
+        # Of the first epoch none counts; then 1 to 100 ms.
+        steps = r["steps_per_epoch"]
+        r["timing"]["answer_s"] = [9.0] * steps + [
+            1e-3 * (1 + 99 * n / (2 * steps - 1)) for n in range(2 * steps)]
+    found = Found(records, PROVED, [], {})
+    axis, = drawn(found)["answers"].axes
+    spans = [line.get_xdata() for line in axis.lines if len(line.get_xdata()) == 2]
+    np.testing.assert_allclose(spans, [[50.5, 99.01]] * 2)
+    assert [row[3:] for row in answers(found)[0].texts()][1:] == [
+        ["50.5", "95.0", "99.0", "5,069.3"]] * 2
+    assert not answers(Found(comparison(), PROVED, [], {}))
 
 
 def test_energy_is_drawn_where_it_was_measured(drawn):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from common import DATASET, FOLDER, ROOT, STUB, call, losses, train
 
-from bench.kit import weights
+from bench.kit import network, weights
 from bench.proof import certificate
 from bench.run import lesson, plan, record
 
@@ -114,7 +114,7 @@ def test_one_framework_loads_what_the_other_trained(tmp_path):
         path = tmp_path / f"{script}.npz"
         got = train(script, tmp_path / "g.json", "--epochs", 1, "--examples",
                     12800, "--save", path)
-        pairs = weights.read_weights(path, [784, 256, 128, 10])
+        pairs = weights.read_weights(path, network.dense([784, 256, 128, 10]))
         args = mlp_torch.parse_flags(["--device", "cpu"])
         model = mlp_torch.init_state(pairs, args)[0]
         with torch.no_grad():

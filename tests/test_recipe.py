@@ -89,7 +89,7 @@ def test_every_recipe_here_can_be_asked_for(path):
     assert args.chosen.title and args.variants
     assert set(args.chosen.sections) <= set(SECTIONS)
     claims = "".join((ROOT / "docs" / page).read_text("utf-8")
-                     for page in ("claims.md", "floor.md", "peers.md"))
+                     for page in ("claims.md", "floor.md", "peers.md", "vision.md"))
     assert f"recipes/{path.name}" in claims or path.stem == "aa"
 
 
@@ -103,10 +103,11 @@ FLAWED = {"earlier_pooled": "NOT FAIR: optimizer", "logged": "NOT FAIR: compilat
 def test_every_recipe_ends_as_it_should(tmp_path, path):
     """Small, but all of it: certificate, runs, audit, figures."""
     chosen = compare.arguments(["--recipe", str(path)])
+    small = ("--size", 56, "--examples", 4, "--evaluate", 2, "--batch-sizes", 2) if (
+        chosen.network) else ("--examples", 1280, "--batch-sizes", 64)
     done = call(ROOT / "compare.py", "--recipe", path, *DIGITS, "--out", tmp_path,
-                "--examples", 1280, "--batch-sizes", 64, "--seeds", 0, 1,
-                "--repeats", 1, *(("--steps", 40) if chosen.steps else
-                                  ("--epochs", 2)), timeout=1200)
+                *small, "--seeds", 0, 1, "--repeats", 1,
+                *(("--steps", 40) if chosen.steps else ("--epochs", 2)), timeout=1200)
     assert done.returncode == (path.stem in FLAWED), done.stdout + done.stderr
     assert FLAWED.get(path.stem, "rules hold") in done.stdout + done.stderr
     assert (tmp_path / "report.html").exists() and any(

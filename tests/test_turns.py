@@ -18,7 +18,7 @@ from records import comparison, make
 
 from bench.analyse import costs, groups, ratios, stats
 from bench.analyse.found import Found
-from bench.kit import files
+from bench.kit import files, network
 from bench.proof import clocks
 from bench.proof.rules import FAIR, UNFAIR
 from bench.report import answer, sections
@@ -474,15 +474,27 @@ def test_what_memory_admits_is_decided_once(tmp_path, monkeypatch):
                 "hidden": [256, 128], "device": "cpu"}
     grid = Grid(tmp_path, settings, plan.SCRIPTS, None, 10, FOLDER, {})
     free = [None, 10 * 2**30, 6 * 2**30]
-    monkeypatch.setattr(environment, "free_bytes", lambda: free.pop(0))
-    assert grid.at_once(VARIANTS, False) == 5 == grid.at_once(VARIANTS, False)
-    assert grid.at_once(VARIANTS, False) == 3 == grid.at_once(VARIANTS, True)
-    assert not free and grid.at_once(VARIANTS, False) == 3
+    monkeypatch.setattr(environment, "free_bytes", lambda gpu: free.pop(0))
+    assert grid.at_once(VARIANTS, 64, False) == 5 == grid.at_once(VARIANTS, 64, False)
+    assert grid.at_once(VARIANTS, 64, False) == 3 == grid.at_once(VARIANTS, 64, True)
+    assert not free and grid.at_once(VARIANTS, 64, False) == 3
     free += [6 * 2**30, 2**40]
-    assert grid.at_once(VARIANTS[:4], True) == 4  # nothing is decided to look
+    assert grid.at_once(VARIANTS[:4], 64, True) == 4  # nothing is decided to look
     kept = tmp_path / "together.json"  # what cannot be believed is decided anew
     kept.write_text(kept.read_text().replace("3", '"x"'))
-    assert grid.at_once(VARIANTS, False) > 5
+    assert grid.at_once(VARIANTS, 64, False) > 5
+
+
+def test_what_a_gpu_admits_counts_too(tmp_path, monkeypatch):
+    said = tmp_path / "nvidia-smi"
+    said.write_text("#!/bin/sh\necho 4096\necho 80000\n")
+    said.chmod(0o755)
+    host = environment.free_bytes()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert environment.free_bytes(True) == min(host, 2**32)
+    assert environment.free_bytes() > 2**32 or host < 2**32
+    config = {"dataset": "mnist", "precision": "fp32", "network": "resnet50"}
+    assert 13e9 < network.run_bytes(config, 1280, 128) < 17e9
 
 
 LITTLE = """
@@ -490,7 +502,7 @@ import sys
 sys.path.insert(0, {root!r})
 import compare
 from bench.run import environment
-environment.free_bytes = lambda: {free}
+environment.free_bytes = lambda gpu: {free}
 compare.cli.guard(compare.main, "compare.py")
 """
 

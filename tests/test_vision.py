@@ -3,14 +3,24 @@ names that torchvision gives, and both programs proved equal."""
 
 import ast
 import importlib
+import json
 import re
 import shutil
 import sys
 
 import numpy as np
 import pytest
-from common import ROOT, call
+from common import DIGITS, ROOT, call
 
+import compare
+from bench.kit import network as kit
+from bench.kit.cli import Fault
+from bench.kit.weights import read_weights, write_weights
+from bench.tools import networks
+
+MOBILE, EFFICIENT, RESNET, VIT = (
+    "mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b_16")
+RECIPE = ROOT / "recipes" / "vision.toml"
 VISION = ROOT / "vision"
 CERTIFY = VISION / "certify.py"
 # {network: parameters}, https://docs.pytorch.org/vision/stable/models.html
@@ -32,7 +42,7 @@ def test_names_shapes_and_parameters_are_those_of_torchvision(programs, network)
     here = {name: tuple(a.shape)
             for name, a in torch_.NETWORKS[network](1000).state_dict().items()}
     listed = dict(line.split(" ", 1) for line in (
-        ROOT / "tests" / "torchvision" / f"{network}.txt").read_text().splitlines())
+        VISION / "torchvision" / f"{network}.txt").read_text().splitlines())
     assert {name: str(shape) for name, shape in here.items()} == listed
     assert list(here) == list(listed)
     asked = jax_.to_torch({name: np.zeros(shape) for name, shape in
@@ -57,8 +67,6 @@ def test_the_two_are_one_outline_and_narrow():
 
 
 def test_what_is_drawn_has_the_same_spread_in_both(programs):
-    import jax
-    import torch
     jax_, torch_ = programs
     model = torch_.initial("efficientnet_b0", 0)
     one = {name: a.numpy() for name, a in model.state_dict().items()}
@@ -66,14 +74,23 @@ def test_what_is_drawn_has_the_same_spread_in_both(programs):
     for name, a in one.items():
         assert two[name].shape == a.shape
         assert two[name].std() == pytest.approx(a.std(), rel=6 / a.size**0.5), name
-    masks = jax_.draw_masks("efficientnet_b0", jax.random.key(0), 4000)
-    torch_.draw_masks(model, torch.Generator().manual_seed(0), 4000)
-    for name, module in torch_.drops(model).items():
-        for mask in (np.asarray(masks[name]), module.mask.numpy()):
-            assert mask.shape == (4000, *module.shape)
-            np.testing.assert_allclose(
-                np.unique(mask), [0, 1 / (1 - module.rate)], rtol=1e-6)
-            assert mask.mean() == pytest.approx(1, abs=0.05)
+
+
+def test_the_masks_of_both_are_drawn_from_the_batches_alone(programs):
+    from batches import kept
+    jax_, torch_ = programs
+    rates = jax_.shapes(EFFICIENT)[1]
+    model = torch_.NETWORKS[EFFICIENT](1000)
+    assert rates == {name: (one.rate, one.shape)
+                     for name, one in torch_.drops(model).items()}
+    order = np.arange(4000, dtype=np.int32).reshape(2, 2000)[:, ::-1]
+    masks = kept(rates, order)
+    for name, mask in kept(dict(reversed(rates.items())), order).items():
+        np.testing.assert_array_equal(mask, masks[name])
+        rate, shape = rates[name]
+        assert mask.dtype == bool and mask.shape == (2, 2000, *shape)
+        assert mask.mean() == pytest.approx(1 - rate, abs=0.05)
+    assert not np.array_equal(mask, kept(rates, order[:, ::-1])[name])
 
 
 def multiply_adds(network, jax_):
@@ -125,8 +142,6 @@ def test_both_programs_compute_the_same(network):
     assert re.match(rf"{network}: answering \S+e-1\d, training", done.stdout)
 
 
-MOBILE, EFFICIENT, RESNET, VIT = (
-    "mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b_16")
 # (fault, network, program, text, what stands in its place, what is named first)
 FAULTS = [
     ("padding SAME at stride 2", MOBILE, "jax", "[(pad, pad)] * 2", '"SAME"',
@@ -168,9 +183,9 @@ FAULTS = [
     ("a decay of the weights", MOBILE, "torch", "    optimizer.step()\n",
      "    optimizer.param_groups[0]['weight_decay'] = 1e-4\n    optimizer.step()\n",
      "features.0.0.weight: after one step"),
-    ("no gradient through the batch's mean", RESNET, "jax",
+    ("no gradient through the batch's mean", MOBILE, "jax",
      "mean, var = batch_mean, batch_var", "mean, var = lax.stop_gradient("
-     "batch_mean), batch_var", "conv1.weight: the gradient")]
+     "batch_mean), batch_var", "features.0.0.weight: the gradient")]
 
 
 QUICK = ("padding SAME at stride 2", "statistics of the batch, answering")
@@ -191,3 +206,128 @@ def test_a_planted_fault_is_named_by_the_first_tensor(tmp_path, fault, network,
     done = certify(folder, "--network", network)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{network}: NOT PROVED: {named}" in done.stdout, done.stdout
+
+
+# ------------------------------------------------------- as programs of the lab
+
+@pytest.mark.parametrize("size", [224, 64])
+@pytest.mark.parametrize("network", PARAMETERS)
+def test_the_lab_knows_what_the_programs_have(programs, monkeypatch, network, size):
+    jax_, torch_ = programs
+    for module in programs:
+        monkeypatch.setattr(module, "SIZE", size)
+    known = kit.of({"network": network, "size": size, "dataset": "mnist"})
+    here = [tuple(a.shape) for _, a in sorted(
+        torch_.NETWORKS[network](1000).named_parameters())]
+    assert [(shape,) for shape in here] == known.layers
+    asked = jax_.to_torch({name: np.zeros(shape) for name, shape in jax_.shapes(
+        network)[0].items() if not jax_.is_statistic(name)})
+    assert [asked[name].shape for name in sorted(asked)] == here
+    if size == 224:
+        assert known.parameters == PARAMETERS[network]
+
+
+def test_weights_of_another_network_are_named(tmp_path):
+    path = tmp_path / "weights.npz"
+    layers = {network: kit.of({"network": network, "dataset": "mnist"}).layers
+              for network in (MOBILE, EFFICIENT)}
+    given = [tuple(np.zeros(shape, np.float32) for shape in layer)
+             for layer in layers[MOBILE]]
+    write_weights(path, given)
+    assert len(read_weights(path, layers[MOBILE])) == len(given)
+    with pytest.raises(Fault, match="argument --init: .* arrays, expected 213"):
+        read_weights(path, layers[EFFICIENT])
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--work", "answer"], "--work: is of vision networks"),
+    (["--size", "64"], "--size: is of vision networks"),
+    (["--network", "resnet50"], "--optimizer: vision networks train with sgd"),
+    (["--network", "resnet50", "--optimizer", "sgd", "--size", "100"],
+     "--size: 100 is not a multiple of 28, the side of an image of mnist"),
+    (["--network", "vit_b_16", "--optimizer", "sgd", "--size", "84"],
+     "--size: 84 is not a multiple of 28, the side of an image of mnist, and of 16")])
+def test_flags_that_clash_are_named(flags, words):
+    with pytest.raises(Fault, match=re.escape(words)) as fault:
+        compare.arguments(flags)
+    assert fault.value.code == 2
+
+
+def small(out, *flags):
+    """A comparison of MobileNetV3-Small that takes a minute or two."""
+    return call("compare.py", "--recipe", RECIPE, "--dataset", "digits",
+                "--data-dir", DIGITS, "--size", 56, "--examples", 4, "--evaluate", 2,
+                "--batch-sizes", 2, "--epochs", 2, "--repeats", 1, "--variants",
+                "jax:step", "torch:eager", "--out", out, *flags, timeout=900)
+
+
+@pytest.mark.parametrize("work", [
+    "answer", pytest.param("train", marks=pytest.mark.slow)])
+def test_a_vision_network_is_compared(tmp_path, work):
+    out = tmp_path / f"{MOBILE}_{work}"
+    done = small(out, "--work", work)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "52 of 52 rules" in done.stdout and f"{MOBILE} at 56 x 56" in done.stdout
+    assert "Parity proved: 1 float64 trace differs" in " ".join(done.stdout.split())
+    said = json.loads((out / "answer.json").read_text("utf-8"))
+    assert {(*row[:2], row[3]) for row in said["speeds"]} == {
+        ("jax", "step", 2), ("torch", "eager", 2)}
+    assert ("## Answers" in (out / "summary.md").read_text("utf-8")) == (
+        work == "answer")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("old, new, words", [
+    # Masks of another epoch; pictures not centred; statistics that stay.
+    ("default_rng(order[0])", "default_rng(order[-1])", "loss differs"),
+    ("return 4 * x - 2, jnp", "return x, jnp", "loss differs"),
+    ('a.astype(x.dtype) / (1 - rates[name][0])', "a.astype(x.dtype)",
+     "loss differs")])
+def test_a_fault_in_what_is_timed_is_not_proved(tmp_path, old, new, words):
+    folder = shutil.copytree(VISION, tmp_path / "vision",
+                             ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "batches_jax.py").write_text((folder / "batches.py").read_text())
+    (folder / "run_jax.py").write_text((folder / "run_jax.py").read_text().replace(
+        "from batches import", "from batches_jax import"))
+    found = [path for path in (folder / "run_jax.py", folder / "batches_jax.py")
+             if old in path.read_text("utf-8")]
+    assert len(found) == 1
+    found[0].write_text(found[0].read_text("utf-8").replace(old, new))
+    recipe = tmp_path / "recipes" / "vision.toml"
+    recipe.parent.mkdir()
+    shutil.copy(RECIPE, recipe)
+    done = small(tmp_path / "out", "--recipe", recipe)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"parity NOT PROVED: jax step, sgd, fp64, batch 2, seed 0: {words}" in (
+        done.stderr)
+
+
+def test_the_table_of_all_networks(tmp_path):
+    def say(name, ratio):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "answer.json").write_text(json.dumps({
+            "speeds": [["jax", "step", "device", 8, 20.0, 18.0, 22.0],
+                       ["torch", "eager", "device", 8, 30.0, None, None],
+                       ["torch", "model", "device", 8, 40.0, 39.0, 41.0]],
+            "ratios": [[["jax", "step", "device", 8], ["torch", rung, "device", 8],
+                        value, [value - 0.1, value + 0.1]]
+                       for rung, value in (("eager", 1.5), ("model", ratio))]}))
+    say(f"{RESNET}_train", 2.0)
+    say(f"{VIT}_answer", 0.9)
+    (tmp_path / f"{RESNET}_train" / "peak.json").write_text(json.dumps({
+        "measurements": {"flops": {"value": 1e13}}}))
+    made = list(networks.rows(tmp_path))
+    found = {(row.network, row.work): row.ratio for row in made}
+    # 40 images a second of 6 times 4.089e9 operations.
+    assert made[0].share == pytest.approx(40 * 6 * 4.089e9 / 1e13)
+    assert found[RESNET, "train"] == (2.0, (1.9, 2.1))
+    assert found[VIT, "answer"][0] == 0.9 and found[VIT, "train"] is None
+    done = call("-m", "bench.tools.networks", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {"networks.md", "networks.tex", "networks.png"} <= {
+        path.name for path in tmp_path.iterdir()}
+    text = (tmp_path / "networks.md").read_text("utf-8")
+    assert "| resnet50 | training | 8 | 20.0 (18.0 to 22.0) | 30.0 |" in text
+    assert "nothing finished" in text
+    done = call("-m", "bench.tools.networks", tmp_path / f"{RESNET}_train")
+    assert done.returncode == 4 and "nothing has finished there" in done.stderr

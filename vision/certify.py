@@ -55,12 +55,6 @@ def compare(stage, one, two, bound):
     return worst
 
 
-def hard_sigmoid(x):
-    """F.hardsigmoid, whose own gradient in float64 is 1 / 6 as a number of
-    float32 (PyTorch 2.13, on the processor): 3e-8 of it are missing."""
-    return torch.nn.functional.relu6(x + 3) / 6
-
-
 class Pair:
     """One network in both programs, with the same weights; turned: its images
     stand in the other order, which changes nothing but rounding."""
@@ -80,9 +74,7 @@ class Pair:
         self.model = vision_torch.put(
             self.model.to(torch.from_numpy(np.zeros(0, dtype)).dtype),
             self.arrays)
-        for module in self.model.modules():
-            if getattr(module, "gate", None) is torch.nn.functional.hardsigmoid:
-                module.gate = hard_sigmoid
+        vision_torch.exact(self.model)
         self.weights = vision_jax.from_torch(self.arrays)
         shapes, masks = vision_jax.shapes(network)
         self.asked = vision_jax.to_torch(

@@ -9,9 +9,10 @@ shapes, its numbers. vision_torch.py is the same in PyTorch, section by
 section; read the two side by side.
 
 An array of images is (B, height, width, channels), NHWC, and the kernel of a
-convolution (height, width, in, out), HWIO: the layout in which XLA's
-convolutions need no copies on an accelerator. On disk both programs keep
-PyTorch's, so that each can read the other's weights.
+convolution (height, width, in, out), HWIO, as in most programs in JAX; XLA
+may compute in another layout and turn them by itself. from_torch() and
+to_torch() turn weights from PyTorch's layout and back, so that both programs
+can have the same.
 """
 
 # ---------------------------------------------------------------- 1. Setup
@@ -52,8 +53,8 @@ EFFICIENTNET = [(1, 3, 1, 16, 1), (2, 3, 6, 24, 2), (2, 5, 6, 40, 2),
                 (3, 3, 6, 80, 2), (3, 5, 6, 112, 1), (4, 5, 6, 192, 2),
                 (1, 3, 6, 320, 1)]
 
-DROPOUT = 0.2           # before the last layer of these two
-STOCHASTIC_DEPTH = 0.2  # of EfficientNet's last block; the first has none
+DROPOUT = 0.2           # before the last layer of MobileNetV3 and EfficientNet
+STOCHASTIC_DEPTH = 0.2  # towards which EfficientNet's blocks go, from 0 on
 
 
 # --------------------------------------------------------------- 3. Layers
@@ -64,18 +65,22 @@ class Net(NamedTuple):
     """One pass through a network.
 
     weights: {name: array}, the parameters and the running statistics; masks:
-    {name: array} of dropout and stochastic depth when it trains, None when it
-    only answers; new: what the pass collects, {name: array}: new statistics.
-    shapes: a dict, or None: where the pass notes what it asks for.
+    {name: array} of dropout and stochastic depth, empty where a network has
+    neither; None: it answers and does not train; new: what the pass collects,
+    {name: array}: new statistics. shapes: None, or a dict in which a pass
+    that only looks notes the shape of every weight, and in `new` of masks.
+    products: None, or bfloat16: what is multiplied, as torch.autocast has it;
+    means, softmax and loss stay as the weights are.
     """
 
     weights: dict
-    masks: dict
+    masks: dict | None
     new: dict
-    shapes: dict = None
+    shapes: dict | None = None
+    products: type | None = None
 
     def get(self, name, *shape):
-        """The array of this name; ValueError if it has another shape."""
+        """The array of this name; ValueError without one of this shape."""
         if self.shapes is not None:
             self.shapes[name] = shape
             return jnp.zeros(shape)
@@ -84,23 +89,28 @@ class Net(NamedTuple):
                              "weights of this network")
         return self.weights[name]
 
+    def cast(self, *factors):
+        """What is multiplied, in the type for it."""
+        return [a.astype(self.products or a.dtype) for a in factors]
+
 
 def conv(net, name, x, out, kernel, stride=1, groups=1, bias=False):
     """x (B, H, W, C) -> (B, H / stride, W / stride, out)"""
     w = net.get(f"{name}.weight", kernel, kernel, x.shape[-1] // groups, out)
     # Symmetric padding, as PyTorch pads. padding="SAME" would be another
-    # network: at stride 2 it pads one row less, and only at the far side.
+    # network: at stride 2 it pads one row less, at the near side.
     pad = kernel // 2 if stride < kernel else 0
     x = lax.conv_general_dilated(
-        x, w, (stride, stride), [(pad, pad)] * 2, feature_group_count=groups,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    return x + net.get(f"{name}.bias", out) if bias else x
+        *net.cast(x, w), (stride, stride), [(pad, pad)] * 2,
+        feature_group_count=groups, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return x + net.cast(net.get(f"{name}.bias", out))[0] if bias else x
 
 
 def linear(net, name, x, out):
     """x (…, in) -> (…, out)"""
     w = net.get(f"{name}.weight", x.shape[-1], out)
-    return x @ w + net.get(f"{name}.bias", out)
+    x, w, b = net.cast(x, w, net.get(f"{name}.bias", out))
+    return x @ w + b
 
 
 def batch_norm(net, name, x, eps=1e-5, momentum=0.1):
@@ -112,18 +122,20 @@ def batch_norm(net, name, x, eps=1e-5, momentum=0.1):
         net.get(f"{name}.{end}", x.shape[-1])
         for end in ("weight", "bias", "running_mean", "running_var"))
     count = net.get(f"{name}.num_batches_tracked")
+    given, x = x.dtype, x.astype(scale.dtype)
     if net.masks is not None:
         batch_mean, batch_var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-        # Normalised by the variance of these pixels; the running one is to
-        # be that of all images, of which the sample's is n / (n - 1).
+        # The n pixels of a channel in this batch are normalised by their own
+        # variance. The running one estimates that of all images, for which
+        # a sample's is too small: hence times n / (n - 1).
         n = x.size // x.shape[-1]
         for end, old, value in (("mean", mean, batch_mean),
                                 ("var", var, batch_var * (n / (n - 1)))):
-            net.new[f"{name}.running_{end}"] = lax.stop_gradient(
-                old + momentum * (value - old))
+            net.new[f"{name}.running_{end}"] = old + momentum * (value - old)
         net.new[f"{name}.num_batches_tracked"] = count + 1
         mean, var = batch_mean, batch_var
-    return (x - mean) * (lax.rsqrt(var + eps) * scale) + shift
+    x = (x - mean) * (lax.rsqrt(var + eps) * scale) + shift
+    return x.astype(given)
 
 
 def layer_norm(net, name, x, eps=1e-6):
@@ -131,6 +143,7 @@ def layer_norm(net, name, x, eps=1e-6):
     axis. PyTorch's own epsilon is 1e-5; ViT has 1e-6."""
     scale, shift = (net.get(f"{name}.{end}", x.shape[-1])
                     for end in ("weight", "bias"))
+    x = x.astype(scale.dtype)
     mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
     return (x - mean) * lax.rsqrt(var + eps) * scale + shift
 
@@ -159,8 +172,8 @@ ACTIVATIONS = {"relu": jax.nn.relu, "hardswish": hardswish,
 
 def conv_norm(net, name, x, out, kernel, stride=1, groups=1, act=None,
               **norm):
-    """A convolution, its BatchNorm, an activation. XLA makes one kernel of
-    the last two."""
+    """A convolution, its BatchNorm, an activation. To answer, XLA makes one
+    kernel of the last two."""
     x = conv(net, f"{name}.0", x, out, kernel, stride, groups)
     x = batch_norm(net, f"{name}.1", x, **norm)
     return ACTIVATIONS[act](x) if act else x
@@ -213,15 +226,17 @@ def inverted(net, name, x, kernel, inside, out, stride, act, squeeze, gate,
 
 def encoder(net, name, x):
     """A layer of ViT: x (B, tokens, width) -> the same shape. LayerNorm comes
-    before what it normalises for."""
+    before attention and before the MLP, not after."""
     _, width, _, heads, wide = VIT
     y = layer_norm(net, f"{name}.ln_1", x)
     w = net.get(f"{name}.self_attention.in_proj_weight", width, 3 * width)
     b = net.get(f"{name}.self_attention.in_proj_bias", 3 * width)
+    y, w, b = net.cast(y, w, b)
     q, k, v = ((y @ w + b).reshape(*x.shape[:2], 3, heads, width // heads)
                .transpose(2, 0, 3, 1, 4))  # each (B, heads, tokens, part)
-    scores = q @ k.swapaxes(-1, -2) / math.sqrt(width // heads)
-    y = (jax.nn.softmax(scores) @ v).swapaxes(1, 2).reshape(x.shape)
+    scores = (q @ k.swapaxes(-1, -2)).astype(x.dtype)
+    y, = net.cast(jax.nn.softmax(scores / math.sqrt(width // heads)))
+    y = (y @ v).swapaxes(1, 2).reshape(x.shape)
     x = x + linear(net, f"{name}.self_attention.out_proj", y, width)
     y = linear(net, f"{name}.mlp.0", layer_norm(net, f"{name}.ln_2", x), wide)
     # GELU by the error function; jax.nn.gelu's default is its tanh
@@ -264,7 +279,7 @@ def mobilenet_v3_small(net, x, classes):
     x = conv_norm(net, "features.0", x, 16, 3, 2, act="hardswish", **norm)
     for n, (kernel, inside, out, excite, act, stride) in enumerate(
             MOBILENET, 1):
-        # A quarter, rounded to a multiple of 8, of which there is one.
+        # A quarter, rounded to a multiple of 8, and 8 at least.
         squeeze = max(8, (inside // 4 + 4) // 8 * 8) if excite else 0
         x = inverted(net, f"features.{n}", x, kernel, inside, out, stride, act,
                      squeeze, ("relu", hard_sigmoid), **norm)
@@ -299,12 +314,13 @@ NETWORKS = {"resnet50": (resnet50, "fc"),
             "efficientnet_b0": (efficientnet_b0, "classifier.1")}
 
 
-def forward(network, weights, x, masks=None):
+def forward(network, weights, x, masks=None, products=None):
     """-> logits (B, classes), {name: array} of new running statistics. With
-    masks it trains, without it answers."""
+    masks it trains, without it answers; products: their type, see Net."""
     function, head = NETWORKS[network]
-    net = Net(weights, masks, {})
-    return function(net, x, len(weights[f"{head}.bias"])), net.new
+    net = Net(weights, masks, {}, products=products)
+    bias = weights[f"{head}.bias"]
+    return function(net, x, len(bias)).astype(bias.dtype), net.new
 
 
 # -------------------------------------------------------------- 6. Weights
@@ -325,15 +341,16 @@ def is_statistic(name):
 
 def initial(network, seed, classes=1000):
     """-> {name: array}. Kernels as He and others 2015,
-    https://arxiv.org/abs/1502.01852, by what a pixel gives out; matrices by
-    what comes in, so that no layer makes its input larger."""
+    https://arxiv.org/abs/1502.01852, by their outputs ("fan out": kernel
+    height x width x channels out); matrices by their inputs."""
     weights, key = {}, jax.random.key(seed)
     for n, (name, shape) in enumerate(shapes(network, classes)[0].items()):
         normal = jax.random.normal(jax.random.fold_in(key, n), shape)
         end = name.rpartition(".")[2]
         if len(shape) == 4:
-            weights[name] = normal * math.sqrt(2 / (
-                shape[0] * shape[1] * shape[3]))
+            # A channel that is filtered alone gives out one.
+            out = shape[3] if shape[2] > 1 else 1
+            weights[name] = normal * math.sqrt(2 / (shape[0] * shape[1] * out))
         elif len(shape) == 2:
             weights[name] = normal / math.sqrt(shape[0])
         elif end == "pos_embedding":
@@ -359,15 +376,6 @@ def to_torch(weights):
             else np.asarray(a) for name, a in weights.items()}
 
 
-def draw_masks(network, key, batch):
-    """Masks of one step -> {name: (B, …)} of 0 and 1 / (1 - rate), so that
-    the mean of what passes stays the same."""
-    return {name: jax.random.bernoulli(jax.random.fold_in(key, n), 1 - rate,
-                                       (batch, *shape)) / (1 - rate)
-            for n, (name, (rate, shape)) in enumerate(
-                shapes(network)[1].items())}
-
-
 # ----------------------------------------------------- 7. Loss and one step
 
 def cross_entropy(logits, y):
@@ -375,14 +383,15 @@ def cross_entropy(logits, y):
     return -(y * jax.nn.log_softmax(logits)).sum(-1).mean()
 
 
-def gradients(network, weights, x, y, masks):
+def gradients(network, weights, x, y, masks, products=None):
     """-> loss, logits, {name: gradient}, {name: new running statistics}"""
     parts = {True: {}, False: {}}
     for name, a in weights.items():
         parts[is_statistic(name)][name] = a
 
     def loss(params):
-        logits, new = forward(network, {**params, **parts[True]}, x, masks)
+        logits, new = forward(network, {**params, **parts[True]}, x, masks,
+                              products)
         return cross_entropy(logits, y), (logits, new)
 
     (value, (logits, new)), grads = jax.value_and_grad(
@@ -390,10 +399,13 @@ def gradients(network, weights, x, y, masks):
     return value, logits, grads, new
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
-def train_step(network, weights, x, y, masks, lr):
-    """One step of SGD -> weights, (loss, accuracy)"""
-    loss, logits, grads, new = gradients(network, weights, x, y, masks)
+# A program for each network and type of products (static), which writes the
+# new weights over the old ones (donated): those given cannot be read again.
+@partial(jax.jit, static_argnums=(0, 6), donate_argnums=1)
+def train_step(network, weights, x, y, masks, lr, products=None):
+    """One step of SGD -> weights with the statistics, (loss, accuracy)"""
+    loss, logits, grads, new = gradients(network, weights, x, y, masks,
+                                         products)
     right = (logits.argmax(1) == y.argmax(1)).mean(dtype=loss.dtype)
     moved = {name: weights[name] - lr * g for name, g in grads.items()}
     return {**weights, **moved, **new}, jnp.stack([loss, right])

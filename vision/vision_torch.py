@@ -50,17 +50,20 @@ EFFICIENTNET = [(1, 3, 1, 16, 1), (2, 3, 6, 24, 2), (2, 5, 6, 40, 2),
                 (3, 3, 6, 80, 2), (3, 5, 6, 112, 1), (4, 5, 6, 192, 2),
                 (1, 3, 6, 320, 1)]
 
-DROPOUT = 0.2           # before the last layer of these two
-STOCHASTIC_DEPTH = 0.2  # of EfficientNet's last block; the first has none
+DROPOUT = 0.2           # before the last layer of MobileNetV3 and EfficientNet
+STOCHASTIC_DEPTH = 0.2  # towards which EfficientNet's blocks go, from 0 on
 
 
 # --------------------------------------------------------------- 3. Layers
-# A module owns its weights. Their names are the paths to them: the attribute
-# of an attribute, the place in a Sequential.
+# A module owns its parameters, and BatchNorm its running statistics beside
+# them. Their names are the paths to them: the attribute of an attribute, the
+# place in a Sequential. model.train() and model.eval() set `training` in all
+# modules of a model; what each does then is up to it. A new one trains.
 
 class Drop(nn.Module):
-    """x times a mask of 0 and 1 / (1 - rate), which is handed in before: no
-    network draws random numbers. shape: of a mask, without the batch."""
+    """x times a mask of 0 and 1 / (1 - rate), which whoever trains sets before
+    every step: no network draws random numbers. shape: of a
+    mask, without the batch."""
 
     def __init__(self, rate, shape):
         super().__init__()
@@ -81,9 +84,10 @@ def conv(channels, out, kernel, stride=1, groups=1, bias=False):
 def batch_norm(channels, eps=1e-5, momentum=0.1):
     """Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167. In eval() it
     takes the running statistics; in train() those of the batch, and moves the
-    running ones by `momentum` towards them, in place, while it computes. It
-    normalises by the variance of these pixels; the running one is to be that
-    of all images, of which the sample's is n / (n - 1)."""
+    running ones by `momentum` towards them, in place, while it computes. The
+    n pixels of a channel in this batch are normalised by their own variance.
+    The running one estimates that of all images, for which a sample's is too
+    small: hence times n / (n - 1)."""
     return nn.BatchNorm2d(channels, eps, momentum)
 
 
@@ -99,8 +103,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "hardswish": nn.Hardswish, "silu": nn.SiLU}
 # --------------------------------------------------------------- 4. Blocks
 
 def conv_norm(channels, out, kernel, stride=1, groups=1, act=None, **norm):
-    """A convolution, its BatchNorm, an activation. torch.compile makes one
-    kernel of the last two."""
+    """A convolution, its BatchNorm, an activation. Compiled to answer, the
+    last two are one kernel."""
     layers = [conv(channels, out, kernel, stride, groups),
               batch_norm(out, **norm)]
     return nn.Sequential(*layers, *([ACTIVATIONS[act]()] if act else []))
@@ -167,7 +171,7 @@ class Inverted(nn.Module):
 
 
 class Attention(nn.Module):
-    """Its weights; the two names with an underscore are torchvision's."""
+    """Its weights have torchvision's names."""
 
     def __init__(self, width):
         super().__init__()
@@ -187,7 +191,7 @@ class Attention(nn.Module):
 
 class Encoder(nn.Module):
     """A layer of ViT: x (B, tokens, width) -> the same shape. LayerNorm comes
-    before what it normalises for."""
+    before attention and before the MLP, not after."""
 
     def __init__(self):
         super().__init__()
@@ -259,7 +263,7 @@ class MobileNetV3Small(nn.Module):
         layers = [conv_norm(3, 16, 3, 2, act="hardswish", **norm)]
         channels = 16
         for kernel, inside, out, excite, act, stride in MOBILENET:
-            # A quarter, rounded to a multiple of 8, of which there is one.
+            # A quarter, rounded to a multiple of 8, and 8 at least.
             squeeze = max(8, (inside // 4 + 4) // 8 * 8) if excite else 0
             layers.append(Inverted(channels, kernel, inside, out, stride, act,
                                    squeeze, ("relu", F.hardsigmoid), **norm))
@@ -308,15 +312,17 @@ NETWORKS = {"resnet50": ResNet50, "vit_b_16": ViTB16,
 
 def initial(network, seed, classes=1000):
     """-> the network with its weights drawn. Kernels as He and others 2015,
-    https://arxiv.org/abs/1502.01852, by what a pixel gives out; matrices by
-    what comes in, so that no layer makes its input larger."""
+    https://arxiv.org/abs/1502.01852, by their outputs ("fan out": kernel
+    height x width x channels out); matrices by their inputs."""
     model = NETWORKS[network](classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, a in model.named_parameters():
             end = name.rpartition(".")[2]
             if a.ndim == 4:
-                a.normal_(0, math.sqrt(2 / (a[:, 0].numel())),
+                # A channel that is filtered alone gives out one.
+                out = len(a) if a.shape[1] > 1 else 1
+                a.normal_(0, math.sqrt(2 / (a[0, 0].numel() * out)),
                           generator=generator)
             elif a.ndim == 2:
                 a.normal_(0, 1 / math.sqrt(a.shape[1]), generator=generator)
@@ -328,9 +334,9 @@ def initial(network, seed, classes=1000):
 
 
 def put(model, arrays):
-    """Give it the weights {name: array}; ValueError if they are another
-    network's. -> model"""
-    here = model.state_dict()
+    """Give it the weights and statistics {name: array}; ValueError if they
+    are another network's. -> model"""
+    here = model.state_dict()  # the arrays themselves, no copies
     for name, a in here.items():
         if name not in arrays or arrays[name].shape != a.shape:
             raise ValueError(f"{name}: {tuple(a.shape)} is wanted: these are "
@@ -339,25 +345,37 @@ def put(model, arrays):
     return model
 
 
+class Hardswish(nn.Module):
+    def forward(self, x):
+        return x * F.relu6(x + 3) / 6
+
+
+def exact(model):
+    """For float64, where PyTorch 2.13 takes 1 / 6 as a number of float32, 3e-8
+    too little: in F.hardsigmoid's gradient on a processor, in Hardswish on a
+    GPU."""
+    for module in model.modules():
+        if getattr(module, "gate", None) is F.hardsigmoid:
+            module.gate = lambda x: F.relu6(x + 3) / 6
+        for name, child in module.named_children():
+            if isinstance(child, nn.Hardswish):
+                setattr(module, name, Hardswish())
+
+
 def drops(model):
-    """-> {name: module} of what takes masks"""
+    """-> {name: module} of all that take masks"""
     return {name.removesuffix(".drop"): module
             for name, module in model.named_modules()
             if isinstance(module, Drop) and module.rate}
 
 
-def draw_masks(model, generator, batch):
-    """Masks of one step, of 0 and 1 / (1 - rate), so that the mean of what
-    passes stays the same."""
-    for module in drops(model).values():
-        keep = torch.full((batch, *module.shape), 1 - module.rate)
-        module.mask = torch.bernoulli(keep, generator=generator) / keep
-
-
 # ----------------------------------------------------- 7. Loss and one step
 
 def train_step(model, optimizer, x, y):
-    """One step, in place -> (loss, accuracy). y: one-hot (B, classes)"""
+    """One step of a model that trains, whose masks are set: the forward pass
+    moves the statistics, backward() leaves a gradient in every parameter, and
+    the optimizer, which holds the same parameters, moves them. y: one-hot (B,
+    classes) -> (loss, accuracy), before the step"""
     optimizer.zero_grad()
     logits = model(x)
     loss = F.cross_entropy(logits, y)

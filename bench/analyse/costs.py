@@ -31,6 +31,16 @@ def values(measured, kind):
     return in_order(found)
 
 
+def answers(groups):
+    """{key: seconds (runs, 3)}: until half, 95 and 99 of a hundred answers are
+    there, of those that are waited for, without a run's first epoch."""
+    return {key: np.array([np.percentile(
+        r["timing"]["answer_s"][r["steps_per_epoch"]:], (50, 95, 99))
+        for r in done]) for key, done in groups.items() if all(
+            r["timing"].get("answer_s") and r["config"]["epochs"] > 1
+            for r in done)}
+
+
 # ------------------------------------------------------------- compilation
 
 def compilation(groups):

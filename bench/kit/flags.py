@@ -11,11 +11,13 @@ from functools import partial
 import data
 from bench.kit import cli
 from bench.kit.cli import USAGE, Fault
+from bench.kit.network import SIZE, VISION
 from bench.kit.rungs import RUNGS
 
 
-def add_settings(parser, datasets=tuple(data.DATASETS)):
-    """Declare the settings that compare.py passes through unchanged."""
+def add_settings(parser, datasets=tuple(data.DATASETS), vision=False):
+    """Declare the settings that compare.py passes through unchanged; vision: with
+    those of programs of vision/, which the pair does not know."""
     add = parser.add_argument
     add("--dataset", choices=datasets, default="mnist",
         help="digits are generated, never downloaded")
@@ -32,10 +34,12 @@ def add_settings(parser, datasets=tuple(data.DATASETS)):
         help="learning rate; default: 1e-3 for adam, 0.1 for sgd")
     add("--schedule", choices=("constant", "cosine"), default="constant",
         help="of the learning rate; cosine: half a wave, from --lr to 0")
-    add("--precision", choices=("fp32", "tf32", "fp64"), default="fp32",
-        help="of every matrix product, set explicitly")
+    add("--precision", choices=("fp32", "tf32", "fp64", *["bf16"] * vision),
+        default="fp32", help="of every matrix product, set explicitly")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto",
         help="never a fallback: cuda without a GPU is an error")
+    if vision:
+        add_vision(parser)
 
 
 def add_dropout(parser):
@@ -43,6 +47,41 @@ def add_dropout(parser):
     parser.add_argument("--dropout", type=partial(cli.positive, high=0.95),
                         metavar="F", help="of each hidden layer, that share of its "
                         "outputs is set to 0 in a step; default: none")
+
+
+def add_vision(parser):
+    """What a vision network needs."""
+    add = parser.add_argument
+    add("--network", choices=VISION, help="one of vision/ in place of the perceptron")
+    add("--work", choices=("train", "answer"),
+        help="of a vision network: steps of training, or answers that are waited "
+             "for; default: train")
+    add("--size", type=cli.whole(32, 1024), metavar="N",
+        help=f"side of a vision network's images, in pixels; default: {SIZE}")
+    add("--evaluate", type=cli.whole(1), metavar="N", help="a vision network is "
+        "evaluated on the first N images for validation and test; default: all")
+
+
+def check_vision(args):
+    """Fault 2 where they clash."""
+    if args.network is None:
+        for name in ("work", "size", "evaluate"):
+            if getattr(args, name):
+                raise Fault(USAGE, f"argument --{name}: is of vision networks: name "
+                                   "one with --network")
+        if args.precision == "bf16":
+            raise Fault(USAGE, "argument --precision: bf16 is of vision networks")
+        return
+    if args.optimizer != "sgd":
+        raise Fault(USAGE, "argument --optimizer: vision networks train with sgd")
+    size = args.size or SIZE
+    name = args.dataset if args.dataset in data.DATASETS else "mnist"  # auto
+    side = data.DATASETS[name].shape[1]
+    if size % side or args.network == "vit_b_16" and size % 16:
+        raise Fault(USAGE, f"argument --size: {size} is not a multiple of {side}, "
+                           f"the side of an image of {name}"
+                           + ", and of 16, of ViT's patches" * (
+                               args.network == "vit_b_16"))
 
 
 def check_settings(args, batch_sizes, option="--batch-size"):
@@ -60,12 +99,12 @@ def check_settings(args, batch_sizes, option="--batch-size"):
                            f"whole number from 1 to {size} training examples")
 
 
-def parse(script, rungs, default_rung, argv=None, dropout=False):
+def parse(script, rungs, default_rung, argv=None, dropout=False, vision=False):
     """The flags of a program of the kit -> namespace. Fault 2 on nonsense."""
     parser = cli.Parser(prog=os.path.basename(script),
                         description="Train one MLP; the record goes to --json")
     add = parser.add_argument
-    add_settings(parser)
+    add_settings(parser, vision=vision)
     if dropout:
         add_dropout(parser)
     add("--batch-size", type=cli.whole(1), default=64, metavar="N", help=" ")
@@ -83,6 +122,11 @@ def parse(script, rungs, default_rung, argv=None, dropout=False):
         help="write the record; - is stdout")
     args = parser.parse_args(argv)
     check_settings(args, [args.batch_size])
+    if vision:
+        if args.network is None:
+            raise Fault(USAGE, "argument --network: name one of "
+                               f"{', '.join(VISION)}")
+        check_vision(args)
     if args.epochs == 0 and not args.save:
         raise Fault(USAGE, "argument --epochs: 0 is valid only with --save, "
                            "which then writes the initial weights")

@@ -71,8 +71,9 @@ def read_sets(args):
     """{"train", "val", "test": (images (N, 784), labels (N, 10))} in NumPy,
     verified, as the flags ask for them."""
     sets = data.split(*data.load(args.dataset, args.data_dir), args.split)
-    sets["train"] = tuple(a[:args.examples] for a in sets["train"])
-    return sets
+    few = getattr(args, "evaluate", None)
+    return {part: tuple(a[:args.examples if part == "train" else few]
+                        for a in arrays) for part, arrays in sets.items()}
 
 
 class Run:
@@ -84,13 +85,13 @@ class Run:
         self.timing = {"import_s": clock() - BEGIN, "compile_s": None,
                        "order_s": [], "epoch_s": [], "read_s": [],
                        "evaluate_s": 0.0}
-        self.sizes = network.of(vars(args)).sizes
+        self.network = network.of(vars(args))
+        self.sizes = self.network.sizes
         self.orders = hashlib.sha256()
         self.record = {
             "schema": files.SCHEMA, "status": "ok", "framework": framework,
-            "config": {key: value for key, value in vars(args).items()
-                       if key not in ("data_dir", "init", "save", "json",
-                                      "turns")},
+            "config": {key: value for key, value in vars(args).items() if key not in (
+                "data_dir", "init", "save", "json", "turns")},
             "timing": self.timing, "compilations": [], "epochs": [],
             "steps": {"loss": [], "accuracy": []}}
 
@@ -115,16 +116,16 @@ class Run:
     def initial(self, make):
         """Initial weights as [(w, b), …] in NumPy, from --init or else from
         `make()`; they are numbers of float32, whatever the precision."""
-        weights = (read_weights(self.args.init, self.sizes) if self.args.init
-                   else [(w.astype(np.float32), b.astype(np.float32))
-                         for w, b in make()])
+        def of_type(weights, dtype):
+            return [tuple(a.astype(dtype) for a in layer) for layer in weights]
+        weights = (read_weights(self.args.init, self.network.layers)
+                   if self.args.init else of_type(make(), np.float32))
         self.record["init_sha256"] = sha256_weights(weights)
-        self.record["parameters"] = sum(w.size + b.size for w, b in weights)
+        self.record["parameters"] = sum(a.size for layer in weights for a in layer)
         if self.args.epochs == 0:
             write_weights(self.args.save, weights)
             sys.exit(OK)  # no more was asked for
-        return [(w.astype(self.dtype), b.astype(self.dtype))
-                for w, b in weights]
+        return of_type(weights, self.dtype)
 
     def load(self, to_device):
         """Keep the three sets, each x (N, 784), y (N, 10), verified and
@@ -193,10 +194,9 @@ class Run:
         return state
 
     def begin(self):
-        """Wait for the turn of the next epoch; from here its clock runs -> its
-        batches (S, B) and rates (S,). train() calls this and end(); a program
-        whose loop is its library's calls them from there. On a rung whose order
-        is the library's own there are no batches: None."""
+        """Wait for the turn of the next epoch; from here its clock runs -> its batches
+        (S, B) and rates (S,). train() calls this and end(); a program whose loop is
+        its library's, from there, with no batches where the order is, too: None."""
         epoch = len(self.timing["epoch_s"])
         tell(self.args, None if epoch else "ready", wait=True)
         self.before, self.start = self.compiled(), clock()
@@ -255,13 +255,12 @@ class Run:
 
     def finish(self, weights):
         """Weights and record to disk."""
-        if not all(np.isfinite(a).all() for pair in weights for a in pair):
+        if not all(np.isfinite(a).all() for layer in weights for a in layer):
             self._diverge("a final weight is not finite")
         self._write()  # before the weights: a full disk costs only them
         if self.args.save:
             write_weights(self.args.save, weights)
-        cli.tell("test accuracy "
-                 f"{self.record['epochs'][-1]['test_accuracy']:.2%}\n")
+        cli.tell(f"test accuracy {self.record['epochs'][-1]['test_accuracy']:.2%}\n")
         return OK
 
     def _diverge(self, reason):
@@ -282,11 +281,12 @@ class Run:
             files.write_atomic(self.args.json, text)
 
 
-def main(train, script, framework, default_rung, rungs=tuple(RUNGS), dropout=False):
-    """Run `train(args, run)` as a program, with --dropout or not, and end it."""
+def main(train, script, framework, default_rung, rungs=tuple(RUNGS), **more):
+    """Run `train(args, run)` as a program and end it. more: dropout=True of one that
+    has --dropout, vision=True of one that has networks of vision/."""
 
     def program():
-        args = parse(script, rungs, default_rung, dropout=dropout)
+        args = parse(script, rungs, default_rung, **more)
         for path in (args.json if args.json != "-" else None, args.save):
             if path and (os.path.isdir(path) or not os.access(
                     os.path.dirname(os.path.abspath(path)), os.W_OK)):

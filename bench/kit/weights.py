@@ -1,4 +1,5 @@
-"""Weights on disk: w, b, w, b … in an .npz, w (in, out), float32, no pickle.
+"""Weights on disk: the arrays of each layer in an .npz, float32, no pickle: of a
+perceptron w, b, w, b …, w (in, out); of a vision network as PyTorch keeps them.
 
 One layout for every framework, so that a network trained by one script loads
 in another.
@@ -14,39 +15,38 @@ from bench.kit import files
 from bench.kit.cli import USAGE, Fault
 
 
-def read_weights(path, sizes):
-    """.npz (w, b, w, b …, w (in, out)) -> [(w, b), …] float32.
-    Raises Fault 2 naming file and layer."""
-    wanted = [shape for inputs, outputs in zip(sizes, sizes[1:])
-              for shape in ((inputs, outputs), (outputs,))]
+def read_weights(path, layers):
+    """.npz -> [the arrays of a layer, …] float32; layers: their shapes, as
+    network.Network has them. Raises Fault 2 naming file and layer."""
+    wanted = [(n, shape) for n, layer in enumerate(layers, 1) for shape in layer]
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = list(file.values())
         if len(arrays) != len(wanted):
             raise ValueError(f"{len(arrays)} arrays, expected {len(wanted)}")
-        for n, (array, shape) in enumerate(zip(arrays, wanted)):
+        for array, (n, shape) in zip(arrays, wanted):
             if array.shape != shape:
-                raise ValueError(f"layer {n // 2 + 1}: {array.shape}, "
-                                 f"expected {shape}")
+                raise ValueError(f"layer {n}: {array.shape}, expected {shape}")
             if array.dtype != np.float32 or not np.isfinite(array).all():
-                raise ValueError(f"layer {n // 2 + 1} is not finite float32")
+                raise ValueError(f"layer {n} is not finite float32")
     except MemoryError:
         raise
     except Exception as error:  # zip, pickle and header faults of all kinds
         raise Fault(USAGE, f"argument --init: {path!r}: {error}. Expected "
                            "weights written by --save") from error
-    return list(zip(arrays[::2], arrays[1::2]))
+    arrays = iter(arrays)
+    return [tuple(itertools.islice(arrays, len(layer))) for layer in layers]
 
 
 def write_weights(path, weights):
-    """[(w, b), …] -> .npz, atomically."""
+    """[the arrays of a layer, …] -> .npz, atomically."""
     buffer = io.BytesIO()
     np.savez(buffer, *itertools.chain(*weights))
     files.write_atomic(path, buffer.getvalue())
 
 
 def sha256_weights(weights):
-    """Hex digest of the float32 bytes of w1 b1 w2 b2 …"""
+    """Hex digest of the float32 bytes of w1 b1 w2 b2 …, one after the other"""
     return hashlib.sha256(b"".join(
         array.astype(np.float32).tobytes()
         for array in itertools.chain(*weights))).hexdigest()

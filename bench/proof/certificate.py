@@ -22,11 +22,12 @@ from bench.proof.traces import CHILD, KEY, SEED, key, make, variant_of
 from bench.run.plan import Variant, parse_variants
 
 
-def required(optimizers, batch_sizes, n, seeds=(), against=None):
+def required(optimizers, batch_sizes, n, seeds=(), against=None, brief=False):
     """[{KEY…, epochs, steps, against}]: what a comparison has to prove, with `n`
     training images; optimizers: {variant: {optimizer: learning rate}}; seeds:
     of the comparison, of which one beside SEED is enough; against: {variant: that
-    whose form of Adam it has}, which are run, too."""
+    whose form of Adam it has}, which are run, too; brief: two epochs of two steps
+    in float64 are enough, of a network whose steps take seconds."""
     against = against or {}
     for variant, other in against.items():
         if "adam" in optimizers[variant]:
@@ -45,15 +46,19 @@ def required(optimizers, batch_sizes, n, seeds=(), against=None):
                           batch_sizes, [SEED])]
         if "adam" in chosen:
             asked.append(("fp32", ("adam", chosen["adam"]), largest, SEED))
+        if brief:
+            asked = asked[:len(batch_sizes)]
         for precision, rate, batch_size, seed in asked:
             # An epoch, or more of them to make 100 steps; of a tiny set not
             # many, or its loss vanishes below rounding. Two at least of the
             # largest batches: nothing may be baked into what was compiled.
             epochs = max(1 + (batch_size == largest),
-                         min(3, -(-SHORT // (n // batch_size))))
+                         not brief and min(3, -(-SHORT // (n // batch_size))))
+            images = min(n, 2 * batch_size) if brief else n
             rows.append(dict(
                 zip(KEY, (*variant, *rate, precision, batch_size, seed)),
-                epochs=epochs, steps=epochs * (n // batch_size),
+                epochs=epochs, steps=epochs * (images // batch_size),
+                examples=images if brief else None,
                 against=against.get(variant) if rate[0] == "adam" else None))
     return rows
 
@@ -72,8 +77,9 @@ def for_comparison(grid, variants, batch_sizes, seeds, vary):
             for value, variant in different.items())
     if sum(not RUNGS[variant.rung].own for variant in variants) < 2:
         return None, None
-    return obtain(grid, required(chosen, batch_sizes, grid.size(), seeds,
-                                 references(grid, variants))), None
+    return obtain(grid, required(
+        chosen, batch_sizes, grid.size(), seeds, references(grid, variants),
+        brief=bool(grid.settings.get("network")))), None
 
 
 def references(grid, variants):
@@ -93,8 +99,8 @@ def obtain(grid, rows):
     path = grid.out / "certificate.json"
     identity = files.digest([
         {name: grid.code(name) for name in {row["contender"] for row in rows}},
-        [grid.settings[name] for name in ("dataset", "split", "examples",
-                                          "hidden", "device", "schedule")],
+        {name: value for name, value in grid.settings.items() if name not in (
+            "optimizer", "lr", "precision", "epochs")},
         sorted({str(row["against"]) for row in rows}),
         *(path.read_text("utf-8")
           for path in sorted(CHILD.parent.glob("*.py"))),

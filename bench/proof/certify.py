@@ -83,8 +83,12 @@ def main():
         with np.errstate(all="ignore"):
             logits_and_gradients(script, flags, map(int, sizes.split(",")), out)
         return cli.OK
-    jobs = iter(json.loads(Path(what).read_text("utf-8")))
-    with ThreadPoolExecutor(2) as pool:  # nothing is timed here
+    jobs = json.loads(Path(what).read_text("utf-8"))
+    # Nothing is timed here. Two large networks in float64 may not fit on one GPU.
+    large = any(word.startswith("--network=") for _, job in jobs for word in job)
+    jobs = iter(jobs)
+    with ThreadPoolExecutor(
+            1 if large and environment.accelerators() else 2) as pool:
         list(pool.map(work, (jobs, jobs), halves()))
     return cli.OK
 

@@ -100,4 +100,5 @@ def _flags(grid, row, **more):
         # Rates that fall show one that is baked in; the other seed has those
         # that are timed.
         **({"schedule": "cosine"} if row["seed"] == SEED else {}),
+        **({"examples": row["examples"]} if row.get("examples") else {}),
         "data_dir": grid.data_dir, "init": grid.weights[row["seed"]][0], **more})

@@ -51,6 +51,16 @@ def memory(found):
                         "process peak"], rows)]
 
 
+def answers(found):
+    """Section: how long one waits for an answer."""
+    rows = [(variant, len(seconds), *1e3 * np.median(seconds, 0),
+             variant[3] / np.median(seconds[:, 0]))
+            for variant, seconds in costs.answers(found.groups).items()]
+    return rows and [by_variant(
+        ["n", "p50, ms", "p95, ms", "p99, ms", "images a second"], rows,
+        {"images a second": "{:,.1f}".format})]
+
+
 # ------------------------------------------------- measured beside the runs
 
 def latency(found):

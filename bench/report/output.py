@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from bench.analyse import ratios
-from bench.analyse.groups import SUMMARY
+from bench.analyse.groups import SUMMARY, key
 from bench.kit.cli import STORAGE, Fault, clean, warn
 from bench.kit.files import make_folder, write_atomic
 from bench.report import paper, words
@@ -80,6 +80,16 @@ def step_rows(records):
                 yield [*run_cells(r)[:7], *step]
 
 
+def speeds(found):
+    """[[contender, rung, feed, batch size, images a second, lowest and highest of
+    the interval or None]] of steady epochs."""
+    images = {r["config"]["batch_size"]: r["samples_per_epoch"] for r in found.done}
+    return [[*key(row), *(seconds and images[row["batch_size"]] / seconds
+                          for seconds in map(row.get, (
+                              "steady_epoch_s", "steady_high_s", "steady_low_s")))]
+            for row in found.rows if row["steady_epoch_s"]]
+
+
 # ---------------------------------------------------------------- terminal
 
 def line(job, found):
@@ -128,6 +138,9 @@ def write(out, found, pdf=False):
             "answer.json": json.dumps({
                 **top, "answer": parts["Answer"],
                 "fastest": sorted(ratios.fastest(found)),
+                "speeds": speeds(found), "ratios": [
+                    [two.first, two.second, two.value, two.span]
+                    for two in ratios.every(found) if not found.unfair],
                 "environment": words.environment(found.done)}, indent=1
                 ) + "\n"}.items():
         write_atomic(out / name, text)

@@ -28,9 +28,12 @@ def content(found, figures):
     top = head(found)
     configs = [one["config"] for one in found.done]
     return {
-        "title": f"One MLP in {words.called(found.done)}",
+        "title": f"One {r['config'].get('network') or 'MLP'} in "
+                 f"{words.called(found.done)}",
         "where": top["where"].split(", ")[0], "answer": answer(found),
-        "shape": " - ".join(map(str, network.of(r["config"]).sizes)),
+        "network": r["config"].get("network") or (
+            "A multilayer perceptron {} with ReLU".format(
+                " - ".join(map(str, network.of(r["config"]).sizes)))),
         "parameters": f"{r['parameters']:,}",
         "trained": words.listed(sorted({"{} with learning rate {:g}".format(
             c["optimizer"], c["lr"]) for c in configs})),

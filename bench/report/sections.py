@@ -25,7 +25,7 @@ COMPARED = {
     "Compilation": costs.compilation,
     "Time to accuracy": accuracy.time_to_accuracy,
     "Early stopping": accuracy.early_stopping, "Memory": costs.memory,
-    "Latency": costs.latency, "Energy": costs.energy,
+    "Answers": costs.answers, "Latency": costs.latency, "Energy": costs.energy,
     "Operations": costs.operations, "Measurements": costs.measurements}
 SECTIONS = {
     "Answer": answer, "Speed": speed.speed,

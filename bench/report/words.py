@@ -3,6 +3,7 @@
 import tomllib
 
 import data
+from bench.kit.network import SIZE
 from bench.report.document import read
 from bench.run.environment import versions as versions_of
 
@@ -58,7 +59,12 @@ def _place(r):
     c, place = r["config"], r["environment"]
     device = ("{cpu_model}, {cores} cores" if place["device_kind"] == "cpu"
               else "{device_name}").format(**place)
-    return (data.DATASETS[r["dataset"]["name"]].label, device, c["precision"],
+    what = ""
+    if c.get("network"):
+        size = c.get("size") or SIZE
+        what = (f", {c['network']} at {size} x {size} pixels"
+                + ", answering" * (c.get("work") == "answer"))
+    return (data.DATASETS[r["dataset"]["name"]].label + what, device, c["precision"],
             f"{c['optimizer']} lr {c['lr']:g}"
             + " cosine" * (c.get("schedule") == "cosine"))
 

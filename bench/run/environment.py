@@ -69,11 +69,15 @@ def commit():
     return None
 
 
-def free_bytes():
+def free_bytes(gpu=False):
     """Memory that new processes may use, or None where nobody tells: what the
     kernel calls available, and what is left of a container's limit. Files that are
-    only cached count as free."""
+    only cached count as free. gpu: and what is free on the first GPU, if that is
+    less."""
     found, limits = [], Path("/sys/fs/cgroup")
+    with contextlib.suppress(ValueError):
+        mib, *_ = (_ask_gpu("memory.free") if gpu else "").split()
+        found.append(2**20 * int(mib))
     with contextlib.suppress(OSError, TypeError):
         text = Path("/proc/meminfo").read_text()
         found.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))
@@ -85,11 +89,16 @@ def free_bytes():
 
 def exclusive():
     """Does an NVIDIA GPU admit one process at a time, as nvidia-smi tells?"""
+    return "Exclusive_Process" in _ask_gpu("compute_mode")
+
+
+def _ask_gpu(what):
+    """What nvidia-smi says to it, a line a GPU; "" without one."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        return "Exclusive_Process" in subprocess.run(
-            ["nvidia-smi", "--query-gpu=compute_mode", "--format=csv,noheader"],
+        return subprocess.run(
+            ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"],
             capture_output=True, text=True, timeout=30).stdout
-    return False
+    return ""
 
 
 def describe(variables=os.environ, cpus=None):

@@ -33,22 +33,24 @@ class Grid(Comparison):
         """The initial weights of every seed, the same for all contenders but
         those that draw their own: made once, by the first variant that can;
         why others cannot stays in `lacking`. Fault 4 when none can."""
-        sizes, reasons = network.of(self.settings).sizes, self.lacking
+        known, reasons = network.of(self.settings), self.lacking
+        layers, called = known.layers, "-".join(filter(None, (
+            self.settings.get("network"), *map(str, known.sizes[1:-1]))))
         for variant in sorted(variants, key=lambda variant: self.asks(
                 variant.contender, "init", "own")):
-            stem = (f"{variant.contender}_{'-'.join(map(str, sizes[1:-1]))}_"
-                    f"{files.digest(self.code(variant.contender))}")
+            code = files.digest(self.code(variant.contender))
+            stem = f"{variant.contender}_{called}_{code}"
             paths = {seed: self.init / f"{stem}_s{seed}.npz" for seed in seeds}
             for seed, path in paths.items():
                 with contextlib.suppress(Fault):
-                    read_weights(path, sizes)
+                    read_weights(path, layers)
                     continue
                 reasons[variant] = self._make(variant, seed, path)
                 if reasons[variant]:
                     break
             else:
                 self.weights = {
-                    seed: (path, sha256_weights(read_weights(path, sizes)))
+                    seed: (path, sha256_weights(read_weights(path, layers)))
                     for seed, path in paths.items()}
                 return
         raise Fault(ENVIRONMENT, "no variant can run: " + "; ".join(
@@ -89,22 +91,24 @@ class Grid(Comparison):
 
     # ---------------------------------------------------------------- runs
 
-    def at_once(self, variants, dry):
-        """How many runs are alive at the same time: as many as the memory admits,
-        three at least, and one where a GPU admits no second process. What memory
-        decided is kept in the output folder, or a comparison that goes on would be
-        another. dry: nothing is run and nothing decided."""
+    def at_once(self, variants, batch_size, dry):
+        """How many runs of this batch size are alive at the same time: as many as
+        the memory admits, three at least, and one where a GPU admits no second
+        process. What memory decided is kept in the output folder, or a comparison
+        that goes on would be another. dry: nothing is run and nothing decided."""
         if not dry and self.settings["device"] != "cpu" and environment.exclusive():
             return 1
         path, names = self.out / "together.json", sorted(map(str, variants))
         kept = files.read_json(path)
         if kept.get("variants") == names and kept.get("most") in range(3, len(names)):
             return kept["most"]
-        free, asked = environment.free_bytes(), self.settings
+        asked = self.settings
+        free = environment.free_bytes(asked["device"] != "cpu")
         if dry or free is None:
             return len(names)
         images = sum(data.split_sizes(asked["dataset"], asked["split"]))
-        most = max(3, int(FILLED * free // network.host_bytes(asked, images)))
+        most = max(3, int(FILLED * free // network.run_bytes(
+            asked, images, batch_size)))
         if most < len(names):
             files.write_atomic(path, files.dumps({"variants": names, "most": most}))
         return most
@@ -150,14 +154,15 @@ class Grid(Comparison):
             trained = [job for job in jobs if job not in found]
 
             def starts():
-                """{job: what Child is made of}, how many start at a time; with
-                empty compile caches in the first blocks, and where one of
-                them is not filled."""
+                """{job: what Child is made of}, how many start at a time; compile
+                caches are empty in the first blocks, and where one is not filled."""
                 cold = block == 0 or not all(map(self._filled, trained))
+                # On a GPU starts try kernels, and are to find it idle.
+                alone = cold or environment.accelerators()
                 return {**{job: self._start(job, cold, written[job])
                            for job in trained},
                         **{probe: measurements.start(probe, written[probe])
-                           for probe in probes}}, 1 if cold else WARM
+                           for probe in probes}}, 1 if alone else WARM
             first = [*jobs, *probes][0]
             epochs = self.config(first)["epochs"]
             order = random.Random(f"{plan.ORDER_SEED} {block} {first}")

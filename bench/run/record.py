@@ -74,6 +74,8 @@ of a run that is ok
   timing.epoch_s[]         s        1e-9.. script batch order to fence
   timing.order_s           list??   -      script an entry an epoch
   timing.order_s[]         s        0..    script making the batch order
+  timing.answer_s          list??   -      script of every answer, where one waits
+  timing.answer_s[]        s        1e-9.. script from a question to its answer
   timing.read_s            list     -      script an entry an epoch
   timing.read_s[]          s        0..    script reading the losses, after it
   timing.evaluate_s        s        0..    script all evaluations
@@ -214,8 +216,7 @@ def read(path):
 
 
 def parse(text):
-    """Strict JSON (bytes) -> checked record (dict), as it was published.
-    Raises BadFile."""
+    """Strict JSON (bytes) -> checked record (dict) as published. Raises BadFile."""
     record = parse_json(text)
     check(record)
     if record.get("sha256") != digest(record):
@@ -226,9 +227,8 @@ def parse(text):
 def digest(record):
     """SHA-256 (hex) of a record but for that itself. Against accidents and
     casual edits: who means to deceive writes a new one."""
-    return hashlib.sha256(dumps({
-        name: value for name, value in record.items()
-        if name != "sha256"}).encode()).hexdigest()
+    rest = {name: value for name, value in record.items() if name != "sha256"}
+    return hashlib.sha256(dumps(rest).encode()).hexdigest()
 
 
 def check(record):
@@ -253,6 +253,7 @@ def check(record):
     for name, count in (
             ("epochs", epochs), ("timing.epoch_s", epochs),
             ("timing.read_s", epochs), ("compilations", epochs + 1),
+            *[("timing.answer_s", steps)] * ("answer_s" in record["timing"]),
             *((f"turns.{name}", epochs) for name, value
               in record["turns"].items() if isinstance(value, list)),
             ("steps.loss", 0 if own else steps),
@@ -287,8 +288,7 @@ def _value(field, value):
             _fail(field.name, value, words)
         return
     # No bool, which is an int, too; NumPy has no integer beyond 64 bits.
-    if not (type(value) in (int, float)
-            and field.low <= value <= min(field.high, 1e300)
+    if not (type(value) in (int, float) and field.low <= value <= min(field.high, 1e300)
             and (type(value) is float or value < 2**63)
             and (field.type != "whole" or value == int(value))):
         _fail(field.name, value, f"a {field.type.replace('whole', 'whole number')}"

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import data  # noqa: E402
-from bench.kit import files, weights  # noqa: E402
+from bench.kit import files, network, weights  # noqa: E402
 from bench.kit.cli import Fault  # noqa: E402
 from bench.report.sections import SECTIONS  # noqa: E402
 from bench.run import recipe, record  # noqa: E402
@@ -149,7 +149,7 @@ SIZES = (5, 4, 3)
 
 
 def read_npz(raw):
-    return weights.read_weights(io.BytesIO(raw), SIZES)
+    return weights.read_weights(io.BytesIO(raw), network.dense(SIZES))
 
 
 def npz_seeds(_):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from common import CACHE, ROOT, call
 
-from bench.kit import files
+from bench.kit import files, network
 from bench.kit.weights import read_weights
 from bench.run import record
 
@@ -167,7 +167,7 @@ def check_file(path, sizes=(784, 256, 128, 10)):
         read(path.read_bytes())
         return
     if path.suffix == ".npz":
-        read_weights(path, sizes)
+        read_weights(path, network.dense(sizes))
         return
     content = path.read_bytes()
     if path.suffix == ".png":

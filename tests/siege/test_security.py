@@ -23,7 +23,7 @@ from siege.tools import (
 )
 
 import data
-from bench.kit import files, weights
+from bench.kit import files, network, weights
 from bench.kit.cli import Fault
 from bench.run import record
 
@@ -59,7 +59,7 @@ def test_a_pickle_in_the_place_of_any_file_is_never_run(
         if path.suffix == ".npz":
             np.savez(path, w1=array, b1=array)
             with pytest.raises(Fault):
-                weights.read_weights(path, [784, 256, 128, 10])
+                weights.read_weights(path, network.dense([784, 256, 128, 10]))
     done = compare(out)
     assert done.returncode == 0 and "set aside" in done.stderr, done.stderr
     init = tmp_path / "init.npz"

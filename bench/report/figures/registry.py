@@ -48,7 +48,7 @@ def draw(folder, found):
     some = f"; {shown} of {sizes} batch sizes" * (shown < sizes)
     drawn = []
     for stem, entry in FIGURES.items():
-        if entry.fair and (found.unfair or not found.done):
+        if entry.fair and (found.unfair or not found.groups):
             continue
         figure = pkgutil.resolve_name(
             f"bench.report.figures.{entry.function}")(found)

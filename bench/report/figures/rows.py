@@ -143,6 +143,21 @@ def final(found):
     return figure
 
 
+def answers(found):
+    """Until half, 95 and 99 of a hundred answers are there, of every run."""
+    waits = costs.answers(found.groups)
+    if not waits:
+        return None
+    figure, (axis,), variants = _each(found, found.sizes)
+    for height, variant, _, paint in variants:
+        for row in 1e3 * waits.get(variant, np.empty((0, 3))):
+            _at(axis, height, row[::2], color=paint, lw=1, alpha=0.6)
+            _at(axis, height, row, "|", color=paint, ms=9)
+            _at(axis, height, row[:1], "o", color=paint, ms=4)
+    axis.set(xlabel="milliseconds", xlim=(0, 1.1 * axis.get_xlim()[1]))
+    return figure
+
+
 def energy(found):
     """Joules an epoch of every run; None where they were not measured."""
     joules = costs.values(found.measured, "energy")

@@ -23,11 +23,11 @@ def _medians(found, value):
 
 
 def throughput(found):
-    """Training images per second, and at the floor; None for one size."""
+    """Images per second, and at the floor; None for one size."""
     speeds = _medians(found, lambda r, s: r["samples_per_epoch"] / s)
     if not speeds or len(found.sizes) < 2:
         return None
-    figure, axis = by_size(found.sizes, "training images per second",
+    figure, axis = by_size(found.sizes, "images per second",
                            "{x:,.0f}")
     look = looks(speeds)
     lines = [(row, look[variant]) for variant, row in speeds.items()]

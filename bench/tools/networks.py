@@ -1,0 +1,130 @@
+"""What `make vision` has left -> one table and one figure of all networks.
+
+    python -m bench.tools.networks FOLDER
+
+FOLDER has a comparison for each network and work, NETWORK_WORK; the table goes to
+the terminal and to FOLDER/networks.md and .tex, the figure to FOLDER/networks.png.
+A network of which nothing has finished has a row that says so.
+"""
+
+import os
+import sys
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.kit import cli, files, network
+from bench.kit.cli import ENVIRONMENT, USAGE, Fault
+from bench.report.render import as_latex, as_markdown, as_terminal
+from bench.report.table import PERCENT, Table
+
+WORKS = {"train": "training", "answer": "answering"}
+BEST = 3  # place of the batch size in a key
+SHARE = "the fastest, of a large product's speed"
+
+
+class Row(NamedTuple):
+    """speeds: {variant: (images a second, interval or None)}; ratio: jax step's
+    seconds over those of PyTorch's fastest, (value, interval or None), or None;
+    share: of the speed of a large product that the fastest reaches, or None."""
+
+    network: str
+    work: str
+    size: int = None
+    speeds: dict = {}
+    ratio: tuple = None
+    share: float = None
+
+
+def rows(folder):
+    """Row of each network, work and batch size; one without a size where nothing
+    has finished."""
+    for name, work in product(network.VISION, WORKS):
+        place = folder / f"{name}_{work}"
+        found = files.read_json(place / "answer.json")
+        sizes = sorted({row[BEST] for row in found.get("speeds", ())})
+        if not sizes:
+            yield Row(name, work)
+        for size in sizes:
+            speeds = {f"{row[0]} {row[1]}": (row[4], row[5] and (*row[5:],))
+                      for row in found["speeds"] if row[BEST] == size}
+            peak = files.read_json(place / "peak.json")
+            one = network.of({"network": name, "work": work, "dataset": "mnist"})
+            share = peak and one.operations * max(speeds.values())[0] / peak[
+                "measurements"]["flops"]["value"]
+            yield Row(name, work, size, speeds, against(found, size), share or None)
+
+
+def against(found, size):
+    """JAX's seconds over those of PyTorch's fastest variant at a batch size."""
+    others = [row for row in found["speeds"]
+              if row[BEST] == size and row[0].startswith("torch")]
+    best = max(others, key=lambda row: row[4], default=[])[:4]
+    for one, two, value, span in found["ratios"]:
+        if one[0] == "jax" and two == best:
+            return value, span and (*span,)
+    return None
+
+
+def table(found):
+    """-> Table of rows()"""
+    variants = list(dict.fromkeys(name for row in found for name in row.speeds))
+    return Table(
+        ["network", "work", "batch", *(f"{name}, images/s" for name in variants),
+         "jax step over the fastest of torch, seconds", SHARE],
+        [(row.network, WORKS[row.work], row.size or "nothing finished",
+          *map(row.speeds.get, variants), row.ratio, row.share) for row in found],
+        {SHARE: PERCENT})
+
+
+def draw(found, path):
+    """Images a second as bars, a panel for each work and batch size."""
+    os.environ["MPLBACKEND"] = "agg"
+    from bench.report.figures import style
+    panels = sorted({(row.work, row.size) for row in found if row.size})
+    names = list(dict.fromkeys(name for row in found for name in row.speeds))
+    look = style.looks({(*name.split(), "device"): None for name in names})
+    figure, axes = style.plt.subplots(len(panels), squeeze=False, figsize=(
+        8, 2.6 * len(panels)))
+    for (axis,), panel in zip(axes, panels):
+        mine = {row.network: row.speeds for row in found
+                if (row.work, row.size) == panel}
+        for n, name in enumerate(names):
+            for place, speeds in enumerate(mine.values()):
+                if name in speeds:
+                    bar(axis, place + (n - len(names) / 2) / (len(names) + 1),
+                        speeds[name], 1 / (len(names) + 1), label=name,
+                        color=look[(*name.split(), "device")]["color"])
+        axis.set_xticks(range(len(mine)), mine)
+        axis.set_yscale("log")
+        axis.set(ylabel="images a second", title=f"{WORKS[panel[0]]}, batch {panel[1]}")
+    style.legend(figure)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def bar(axis, place, speed, width, **look):
+    """A bar with the interval of its length."""
+    value, span = speed
+    axis.bar(place, value, width, **look)
+    if span:
+        axis.plot([place, place], span, color="black", lw=1)
+
+
+def main():
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        raise Fault(USAGE, "argument FOLDER: the folder that make vision has filled")
+    folder = Path(sys.argv[1])
+    found = list(rows(folder))
+    if not any(row.size for row in found):
+        raise Fault(ENVIRONMENT, f"{str(folder)!r}: nothing has finished there. Run "
+                                 "make vision")
+    one = table(found)
+    print(as_terminal([one]))
+    files.write_atomic(folder / "networks.md", as_markdown([one]) + "\n")
+    files.write_atomic(folder / "networks.tex", as_latex(one))
+    draw(found, folder / "networks.png")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.guard(main, "networks.py")

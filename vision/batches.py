@@ -1,0 +1,25 @@
+"""What both programs train on, made in NumPy before a step: which of the masks of
+dropout and stochastic depth keep what, and how a data set's rows are pictures."""
+
+import numpy as np
+
+import data
+from bench.kit.network import SIZE
+
+CLASSES = 1000  # of the networks' outputs; a data set has the first few
+
+
+def kept(rates, order):
+    """{name: bool (S, B, …)}, the masks of the S steps of an epoch; rates: {name:
+    (rate, shape)}; order (S, B): its batches, from which alone they are drawn, as
+    each framework's generator would draw others."""
+    rng = np.random.default_rng(order[0])
+    return {name: rng.random((*order.shape, *shape), np.float32) >= rate
+            for name, (rate, shape) in sorted(rates.items())}
+
+
+def planes(args):
+    """-> colours, side of a picture of the data set, and how many times that a
+    network's images are as wide"""
+    rows, side = data.DATASETS[args.dataset].shape
+    return rows // side, side, (args.size or SIZE) // side
