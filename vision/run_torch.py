@@ -127,16 +127,17 @@ def build(args, state, images, labels, order, lrs, timing):
         for _ in range(times if args.rung != "eager" else 0):
             program(images, labels, idx)
         return program
-    # The first call compiles both ways and moves BatchNorm's statistics, which are
-    # put back: no step counts yet.
     x, y = batch(args, images, labels, idx)
-    before = {name: a.clone() for name, a in model.state_dict().items()}
     for one in vision_torch.drops(model).values():
         one.mask = x.new_ones((len(x), *one.shape))
-    for _ in range(times if args.rung == "model" else 0):
-        F.cross_entropy(forward(x), y).backward()
-        model.zero_grad()
-    model.load_state_dict(before)
+    if args.rung == "model":
+        # The first call compiles both ways and moves BatchNorm's statistics, which
+        # are put back: no step counts yet.
+        before = {name: a.clone() for name, a in model.state_dict().items()}
+        for _ in range(times):
+            F.cross_entropy(forward(x), y).backward()
+            model.zero_grad()
+        model.load_state_dict(before)
     return forward
 
 
