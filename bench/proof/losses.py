@@ -17,7 +17,7 @@ from bench.proof.rules import UNFAIR, grouped, judged
 # (steps, largest relative difference of a loss until then): seen 5e-7 and 9e-4
 # (judging.py says where).
 FIRST = ((2, 1e-5), (20, 1e-2))
-# Of networks with convolutions, whose fast algorithms round more (seen: ).
+# Of networks with convolutions, whose fast algorithms round more: not measured.
 LARGE = ((2, 1e-4), (20, 1e-1))
 # Standard errors of a fraction, and of a mean loss whose spread is about 1.
 # Seen in 300 pairs of runs of ten epochs: 4.4 of a fraction, 0.8 of a loss.
