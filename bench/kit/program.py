@@ -194,9 +194,9 @@ class Run:
         return state
 
     def begin(self):
-        """Wait for the turn of the next epoch; from here its clock runs -> its batches
-        (S, B) and rates (S,). train() calls this and end(); a program whose loop is
-        its library's, from there, with no batches where the order is, too: None."""
+        """Wait for the turn of the next epoch; from here its clock runs -> batches (S,
+        B) and rates (S,). train() calls this and end(); a program calls them itself
+        where the loop is its library's, and gets no batches (None) on such a rung."""
         epoch = len(self.timing["epoch_s"])
         tell(self.args, None if epoch else "ready", wait=True)
         self.before, self.start = self.compiled(), clock()
