@@ -311,6 +311,10 @@ def test_one_ratio_stands_for_all_batch_sizes():
     lacking = [r for r in records if (r["contender"], r["block"]) != (
         "torch", 0) or r["config"]["batch_size"] != 64]
     assert ratios.pooled(Found(lacking, (True, "", None), [], {})).count == 2
+    # Of one block nothing can be said, not even that there is no difference.
+    found = Found([r for r in records if r["block"] == 0], (True, "", None), [], {})
+    assert (" of the time of torch step (there are too few blocks to say which is "
+            "faster). ") in answer.speed(found)
 
 
 def test_waiting_for_turns_is_nobodys_work(block):

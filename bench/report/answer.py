@@ -71,7 +71,7 @@ def together(found):
     """One ratio for the whole comparison, where there are several sizes."""
     two = ratios.pooled(found)
     return (f"Over the {len(found.sizes)} batch sizes {_times([two])}"
-            + " (no difference is shown)" * (not two.order) + ". "
+            + ("" if two.order else f" ({verdict(two, 'answer')})") + ". "
             ) if two else ""
 
 
