@@ -36,9 +36,10 @@ def sources():
 
 
 def dotted(node):
-    """'os.system' for that expression; '' for what is no plain name."""
+    """'os.system' for that expression; '' for what is no plain name, so a
+    method of what a call returned is '.compile', not Python's compile."""
     if isinstance(node, ast.Attribute):
-        return f"{dotted(node.value)}.{node.attr}".lstrip(".")
+        return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
