@@ -2,7 +2,7 @@
 figure and sentence."""
 
 from bench.analyse.floor import floors
-from bench.analyse.groups import group, key, summarise
+from bench.analyse.groups import group, key, only_timed, summarise
 from bench.analyse.ratios import controls, find_width
 from bench.analyse.waterfall import waterfalls
 from bench.proof import audit
@@ -37,6 +37,7 @@ class Found:
         self.waterfalls = waterfalls(self.groups, self.floors)
         names = {r["contender"] for r in self.done}
         self.pair = [name for name in SCRIPTS if name in names]
+        self.only_timed = any(only_timed(r) for r in self.done)
 
     def ranked(self, size, contender=None):
         """Keys at a batch size, of one contender or of all, the fastest

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bench.analyse import stats
+from bench.kit import network
 
 SUMMARY = ("contender", "rung", "feed", "batch_size", "runs", "ok",
            "steady_epoch_s", "steady_low_s", "steady_high_s", "compile_s",
@@ -57,11 +58,16 @@ def summarise(records):
         if steady and None not in steady:
             row["steady_epoch_s"], span = stats.seconds(steady)
             row["steady_low_s"], row["steady_high_s"] = span or (None, None)
-        if done:
+        if done and not only_timed(done[0]):
             row["test_accuracy"], row["test_accuracy_sd"] = stats.spread(
                 [*scores_by_seed(done).values()])
         rows.append(row)
     return rows
+
+
+def only_timed(r):
+    """Does the accuracy of this run say nothing?"""
+    return network.only_timed(r["config"], r["dataset"]["sizes"]["test"])
 
 
 def block_of(r):

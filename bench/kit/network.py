@@ -94,6 +94,12 @@ def run_bytes(config, images, batch_size):
             config.get("network")) * 10**8 * batch_size
 
 
+def only_timed(config, images):
+    """Of a vision network that is tested on so few images that its accuracy says
+    nothing."""
+    return bool(config.get("network")) and images < 200
+
+
 def width(config):
     """Bytes of a number."""
     return 8 if config["precision"] == "fp64" else 4

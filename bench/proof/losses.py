@@ -11,12 +11,10 @@ import math
 
 import numpy as np
 
-from bench.proof.judging import differences, most
+from bench.proof.judging import differences, most, rounding
 from bench.proof.rules import UNFAIR, grouped, judged
 
-# (steps, largest relative difference of a loss until then): seen 5e-7 and 9e-4
-# (judging.py says where).
-FIRST = ((2, 1e-5), (20, 1e-2))
+STEPS = 20  # that are compared one by one
 # Of networks with convolutions, whose fast algorithms round more: not measured.
 LARGE = ((2, 1e-4), (20, 1e-1))
 # Standard errors of a fraction, and of a mean loss whose spread is about 1.
@@ -34,9 +32,10 @@ def _who(r):
 
 def _first(r, other):
     """The first steps, before rounding has grown."""
-    gaps = differences(*(one["steps"]["loss"][:FIRST[-1][0]]
-                         for one in (r, other)))
-    for steps, allowed in LARGE if r["config"].get("network") else FIRST:
+    gaps = differences(*(one["steps"]["loss"][:STEPS] for one in (r, other)))
+    config = r["config"]
+    for steps, allowed in LARGE if config.get("network") else rounding(
+            config["optimizer"], config["lr"]):
         if (gap := most(gaps[:steps])) > allowed:
             return (f"a loss of its first {len(gaps[:steps])} steps is "
                     f"{gap:.1e} from {_short(other)}'s, allowed {allowed:.0e}")
@@ -99,7 +98,7 @@ def losses(done):
                             and r["config"]["precision"] not in ("tf32", "bf16")],
                            _who):
         nearest = min(members, key=lambda r: sum(
-            np.sum(differences(*(one["steps"]["loss"][:FIRST[-1][0]]
+            np.sum(differences(*(one["steps"]["loss"][:STEPS]
                                  for one in (r, other))))
             for other in members))
         runs += [(r, nearest) for r in members if r is not nearest]

@@ -20,7 +20,6 @@ FLOPS_MARGIN = 4
 KINDS = 10  # of operations, at least, in a step (seen: 72 and 119)
 DRAWN = 1e-9  # seconds for each index of a batch order, at least (seen: 13e-9)
 FEW = 5     # epochs: of fewer most may be disturbed
-FEW_IMAGES = 200  # of a test: by fewer a large network is not judged
 CACHED = 6  # times as fast as others: compiled before
 
 
@@ -197,9 +196,8 @@ def _memory(r, _):
 
 def _chance(r, _):
     n, accuracy = r["dataset"]["sizes"]["test"], r["final"]["test_accuracy"]
-    if r["config"].get("network") and n < FEW_IMAGES:
-        return None  # only timed
-    if abs(accuracy - 0.1) < 3 * math.sqrt(0.1 * 0.9 / n):
+    if not network.only_timed(r["config"], n) and abs(accuracy - 0.1) < (
+            3 * math.sqrt(0.1 * 0.9 / n)):
         return f"test accuracy {accuracy:.2%}: it has not learned"
 
 

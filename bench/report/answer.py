@@ -124,6 +124,8 @@ def waiting(found):
 
 def accuracy(found):
     """How well the networks do, and whether the frameworks differ."""
+    if found.only_timed:
+        return None
     scores = [100 * r["final"]["test_accuracy"] for r in found.done]
     text = f"Test accuracy is {min(scores):.2f} %"
     if len(scores) > 1:

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from bench.analyse import ratios
-from bench.analyse.groups import SUMMARY, key
+from bench.analyse.groups import SUMMARY, key, only_timed
 from bench.kit.cli import STORAGE, Fault, clean, warn
 from bench.kit.files import make_folder, write_atomic
 from bench.report import paper, words
@@ -104,8 +104,9 @@ def line(job, found):
         return f"{text}{found['status'].upper()}: {clean(why, 90)}"
     first, steady = (words.three(found["timing"][name]) for name in (
         "first_epoch_s", "steady_epoch_s"))
-    return (f"{text}test {found['final']['test_accuracy']:.2%}, first epoch "
-            f"{first} s" + (f", then {steady} s" if steady else ""))
+    if not only_timed(found):
+        text += f"test {found['final']['test_accuracy']:.2%}, "
+    return (f"{text}first epoch {first} s" + (f", then {steady} s" if steady else ""))
 
 
 def printed(found, titles):

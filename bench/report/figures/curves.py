@@ -68,6 +68,9 @@ def epochs(found):
 
 def wall_clock(found):
     """Seconds of work since the process was created against test accuracy."""
+    if found.only_timed:
+        return None
+
     def draw(axes, done, look):
         for r, _, worked in ends(done):
             axes[0].plot(worked,

@@ -29,7 +29,7 @@ def parity(found):
                 axes[1].plot([1, max(row["steps_bounded"] for row in mine)],
                              [allowed] * 2, color="black", lw=1)
                 note(axes[1], f"allowed in {text}", (1, allowed), (2, 5))
-        axes[1].set_ylim(1e-17, 1e-1)
+        axes[1].set_ylim(1e-17, 1)
     legend(figure)
     return figure
 
