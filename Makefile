@@ -50,7 +50,7 @@ VISION = $(addsuffix _train,$(NETWORKS)) $(addsuffix _answer,$(NETWORKS))
 ifeq ($(shell nvidia-smi >/dev/null 2>&1 && echo yes),yes)
   PRECISIONS = fp32 tf32 bf16
   MORE = --device cuda --examples 2560 --epochs 6 --timeout 7200 --variants \
-    jax:step torch:eager torch:model torch-channels-last:eager torch-max-autotune:model
+    jax:step jax-cublas:step torch:eager torch:model torch-channels-last:eager torch-max-autotune:model
   TRAINED = --batch-sizes 32 128 $(MORE)
   ANSWERED = --batch-sizes 1 8 32 128 $(MORE) torch:step
 else
