@@ -60,8 +60,8 @@ else
   VISION := $(filter-out vit_b_16_train,$(VISION))
 endif
 
-.PHONY: all quick certify audit floor aa peers vision report test siege book diff \
-  clean help
+.PHONY: all quick certify audit floor aa peers vision scale report test siege book \
+  diff clean help
 
 all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 25 min), draw
 	$(PY) compare.py $(ALL)
@@ -95,6 +95,10 @@ vision: $(READY)  ## four vision networks, training and answering (on a GPU: hou
 	    $$sizes $(ARGS) || { code=$$?; [ $$code -lt 128 ] || exit $$code; }; done; \
 	  $(PY) -m bench.tools.networks results/vision/$$precision; done; exit $$code
 
+scale: $(READY)  ## the lesson on several processes: proved, measured (10 min)
+	$(PY) -m scale.measure --out results/scale
+	$(PY) -m bench.tools.scale results/scale
+
 test: $(READY)  ## checks of the pair, then those of the lab
 	$(call NEEDS,pytest xdist)
 	$(PY) test_mlp.py
@@ -112,7 +116,7 @@ report: $(READY)  ## results/report.pdf, two pages (puts typst into .venv)
 	  exit 4; fi; }
 	$(PY) compare.py $(ALL) --only report
 
-book: $(READY)  ## docs/side_by_side.html and docs/record.md, from the code
+book: $(READY)  ## docs/side_by_side*.html and docs/record.md, from the code
 	$(call NEEDS,pygments)
 	$(PY) -m bench.tools.book
 	$(PY) -m bench.tools.fields

@@ -60,7 +60,7 @@ def copy_project(folder):
     """Copy the programs into `folder`, to plant something in -> `folder`."""
     for path in (*ROOT.glob("*.py"), ROOT / "pyproject.toml"):
         shutil.copy(path, folder)
-    for name in ("bench", "recipes", "peers"):
+    for name in ("bench", "recipes", "peers", "scale"):
         shutil.copytree(ROOT / name, folder / name, ignore=(
             shutil.ignore_patterns("__pycache__")))
     return folder

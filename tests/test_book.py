@@ -13,13 +13,16 @@ from bench.tools import book
 
 def test_the_page_is_that_of_the_files_as_they_are():
     assert book.PAGE.read_text("utf-8") == book.page(), "run: make book"
+    assert book.SCALE_PAGE.read_text("utf-8") == book.page(book.SCALE), "make book"
 
 
+@pytest.mark.parametrize("pair", [book.PAIR, book.SCALE], ids=["lesson", "scale"])
 @pytest.mark.parametrize("side", list(book.PAIR))
-def test_every_line_of_both_scripts_is_there_once(side):
-    source = (ROOT / book.PAIR[side]).read_text("utf-8")
+def test_every_line_of_both_scripts_is_there_once(side, pair):
+    source = (ROOT / pair[side]).read_text("utf-8")
     cells = re.findall(rf'<div class="cell {side}"><pre[^>]*><code>(.*?)'
-                       "</code></pre>", book.page(), re.S)
+                       "</code></pre>", book.page(
+                           None if pair is book.PAIR else pair), re.S)
     shown = [line for cell in cells
              for line in html.unescape(re.sub("<[^>]+>", "", cell)).split("\n")]
     wanted = [line for line in source.splitlines()

@@ -1,4 +1,5 @@
-"""The two scripts side by side, as one page: `make book`.
+"""The two scripts side by side, as one page, and the two of the second chapter, for
+several devices, as another: `make book`.
 
     python -m bench.tools.book [OUT.html]
 
@@ -20,8 +21,9 @@ from bench.kit.files import ROOT
 from bench.report.document import document, save
 from bench.report.words import FRAMEWORKS
 
-PAGE = ROOT / "docs" / "side_by_side.html"
+PAGE, SCALE_PAGE = (ROOT / "docs" / f"side_by_side{end}.html" for end in ("", "_scale"))
 PAIR = {"jax": "mlp_jax.py", "torch": "mlp_torch.py"}
+SCALE = {"jax": "scale/parallel_jax.py", "torch": "scale/parallel_torch.py"}
 HEAD = "0. What to expect"  # of what stands above the first ruler
 RULER = re.compile(r"\s*# -{4,} (\d\. \w.*)$")
 DEFINED = re.compile(r"(?:    )?(?:def|class) (\w+)")
@@ -94,36 +96,45 @@ def rows(left, right):
     return result
 
 
-def cell(side, lines):
+def cell(side, lines, pair):
     if lines is None:
         return '<div class="cell none"></div>'
     return (f'<div class="cell {side}"><pre tabindex="0" role="group" '
-            f'aria-label="{PAIR[side]}"><code>' + "\n".join(lines)
+            f'aria-label="{pair[side]}"><code>' + "\n".join(lines)
             + "</code></pre></div>")
 
 
-def section(title, lesson, left, right):
+def section(title, lesson, left, right, pair):
     heads = "".join(f'<p class="lesson"><b class="{side}">{name}:</b> {text}'
                     "</p>" for (side, name), text in zip(
                         FRAMEWORKS.items(), lesson))
     return (f'<section id="s{title[0]}"><h2>{html.escape(title)}</h2>'
             + f'<div class="heads">{heads}</div>' * bool(heads) + "".join(
-                f'<div class="row">{cell("jax", a)}{cell("torch", b)}</div>'
+                f'<div class="row">{cell("jax", a, pair)}{cell("torch", b, pair)}</div>'
                 for a, b in rows(left, right)) + "</section>")
 
 
-def page():
-    """The whole page."""
+def page(pair=None):
+    """The whole page, of the lesson or of another pair."""
+    lessons, pair = {} if pair else LESSONS, pair or PAIR
     left, right = (sections((ROOT / name).read_text("utf-8"))
-                   for name in PAIR.values())
+                   for name in pair.values())
     links = "".join(
         f'<li><a href="#s{title[0]}" data-key="{title[0]}">'
         f'{html.escape(title.replace(".", "", 1))}</a></li>' for title in left)
-    parts = "".join(section(title, LESSONS.get(title, ()), left[title],
-                            right[title]) for title in left)
-    return document("book", links=links, parts=parts,
-                    title="One MLP, twice: JAX and PyTorch side by side")
+    parts = "".join(section(title, lessons.get(title, ()), left[title],
+                            right[title], pair) for title in left)
+    end = "" if pair is PAIR else ", on several devices"
+    return document("book", links=links, parts=parts, **pair,
+                    title=f"One MLP, twice: JAX and PyTorch side by side{end}")
+
+
+def main():
+    """Both pages; with a path only the lesson's."""
+    if len(sys.argv) < 2:
+        save(page(SCALE), SCALE_PAGE)
+    return save(page(), PAGE)
 
 
 if __name__ == "__main__":
-    cli.guard(lambda: save(page(), PAGE), "book.py")
+    cli.guard(main, "book.py")
