@@ -20,6 +20,7 @@ from functools import partial
 
 import data
 from bench.analyse.found import Found
+from bench.analyse.gathered import gathered
 from bench.kit import cli, flags
 from bench.kit.cli import ENVIRONMENT, FAILED, OK, Fault, warn
 from bench.kit.rungs import RUNGS
@@ -29,7 +30,16 @@ from bench.proof import audit, certificate
 from bench.report import output
 from bench.report.render import as_terminal
 from bench.report.sections import SECTIONS
-from bench.run import dataset, environment, folder, grid, plan, recipe, sweep
+from bench.run import (
+    cluster,
+    dataset,
+    environment,
+    folder,
+    grid,
+    plan,
+    recipe,
+    sweep,
+)
 
 PROG = "compare.py"
 FULL = {"variants": plan.every_variant(slow=False), "batch_sizes": [64, 256, 1024],
@@ -75,6 +85,7 @@ def make_parser():
     add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds that a run may work; waiting for its turn is free")
+    cluster.add_options(add)
     flags.add_settings(parser, datasets=(*data.DATASETS, "auto"), vision=True)
     return parser
 
@@ -103,6 +114,9 @@ def arguments(argv=None):
         args.control = plan.add_control(args.variants, args.scripts,
                                         args.chosen.own)
     args.cpus = plan.choose_cores(args.threads)
+    args.units = cluster.units(args.batch_sizes, args.seeds, args.repeats)
+    if args.block is not None:
+        args.block = cluster.parse(args.block, args.units)
     return args
 
 
@@ -133,10 +147,19 @@ def main():
         output.check_targets(runs.out)
         settings["dataset"], runs.data_dir = dataset.find_data(
             args.dataset, args.data_dir)
-        runs.find_weights(args.variants, {*args.seeds, certificate.SEED})
-        if args.only == "certify":
-            return certify(args, runs)
-        found = compare(args, runs)
+        if spread(args, runs):
+            found = of_many(args, runs)
+        else:
+            seeds = args.seeds
+            if args.block:
+                seeds = [args.block.seed, *certificate.beside(args.seeds)]
+                runs.shared = runs.out.parent.parent / "certificates"
+            runs.find_weights(args.variants, {*seeds, certificate.SEED})
+            if args.only == "certify":
+                return certify(args, runs)
+            found = compare(args, runs)
+            if args.block:  # its records are what counts
+                return ending(args, found, True)
         drawn = output.write(runs.out, found, pdf=args.only == "report")
     sections = (("Audit", "Parity") if args.only == "audit"
                 else args.chosen.sections)
@@ -147,6 +170,23 @@ def main():
                        ("figures", "figures")):
         print(f"{name:8} {os.path.join(args.out, file)}")
     return ending(args, found, drawn)
+
+
+def spread(args, runs):
+    """Is or was it run by jobs of a cluster?"""
+    return not args.block and args.only != "certify" and (
+        args.cluster != "off" or args.only and cluster.folder_of(runs.out).is_dir())
+
+
+def of_many(args, runs):
+    """Jobs, as far as something is missing, and what they have left -> Found."""
+    if not args.only:
+        cluster.run(runs, args, sys.argv[1:], args.variants)
+    records, proof, measured, peak = gathered(
+        runs, args.units, args.variants, args.control)
+    return Found(records, proof, audit.audit(
+        records, args.chosen.vary, peak, nodes=True), runs.script_hashes(), measured,
+        dict.fromkeys(args.measure), args.control, args.patience)
 
 
 def compare(args, runs):
@@ -166,11 +206,13 @@ def compare(args, runs):
     elif len(groups) > 1:
         warn(PROG, f"{len(args.variants)} runs do not fit into the memory together: "
                    f"{len(groups[0])} at a time, {groups[0][0]} among each of them")
-    records, measured = sweep.run_all(runs, measurements, plan.blocks(
+    blocks = plan.blocks(
         groups, args.batch_sizes, args.seeds, args.repeats,
-        partial(measures.block, args.measure, args.variants,
-                args.batch_sizes)), output.line,
-        dry=dry)
+        partial(measures.block, args.measure, args.variants, args.batch_sizes))
+    if args.block:
+        blocks = [one for one in blocks if args.block.holds(one, args.repeats)]
+    records, measured = sweep.run_all(
+        runs, measurements, blocks, output.line, dry=dry)
     proof = certificate.verdict(certified, [
         r for r in records if r["contender"] != args.control], refused)
     return Found(records, proof,

@@ -181,4 +181,12 @@ def path(text):
     return text
 
 
+def word(text):
+    """Argument type: a name or an option of Slurm, without spaces."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.,:=+-]{0,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{clean(text, 80)!r} is not a word of letters, digits and _.,:=+-")
+    return text
+
+
 seed = whole(0, 2**32 - 1)  # jax.random.key(2**32) is key(0): refuse it

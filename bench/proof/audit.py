@@ -78,6 +78,9 @@ def _host(r):
     return {name: r["environment"].get(name) for name in ("python", "numpy")}
 
 
+# What differs between the nodes of a cluster, and never inside a block.
+OF_A_NODE = {"device", "processor", "Python and NumPy", "versions", "variables",
+             "threads", "cores", "priority", "initial weights"}
 # (rule, what must be equal, between the runs that agree in this, what `vary`
 # in a recipe calls it)
 SAME = (
@@ -110,11 +113,13 @@ SAME = (
 ALIKE = "the flags, the scripts or the machine of the runs that are named"
 
 
-def _across(done, vary):
+def _across(done, vary, nodes):
     for rule, get, scope, variable in SAME:
         groups = {}
         for r in done:
-            groups.setdefault(scope(r), {}).setdefault(_show(get(r)), r)
+            apart = (scope(r), r["block_started_unix_s"]) if (
+                nodes and rule in OF_A_NODE) else scope(r)
+            groups.setdefault(apart, {}).setdefault(_show(get(r)), r)
         values = max(groups.values(), key=len)
         if len(values) > 1:
             found = " but ".join(f"{value} ({name(r)})"
@@ -187,13 +192,14 @@ def _show(value):
 
 # --------------------------------------------------------------------- all
 
-def audit(records, vary=(), peak=None):
+def audit(records, vary=(), peak=None, nodes=False):
     """Finished records of one comparison -> [Verdict]. `vary`: what differs
-    on purpose; `peak`: {"flops", "device"} of the machine, or None."""
+    on purpose; `peak`: {"flops", "device"} of the machine, or None; nodes: each block
+    may have run on a machine of its own."""
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return [Verdict("runs", UNKNOWN, "none of these flags has finished")]
-    return [*_across(done, vary), *within(done, peak), *clocks(done),
+    return [*_across(done, vary, nodes), *within(done, peak), *clocks(done),
             *losses(done), *switches(done, "compiler" in vary)]
 
 

@@ -19,6 +19,7 @@ from bench.proof import judging
 from bench.proof.judging import SHORT
 from bench.proof.rules import variant_at
 from bench.proof.traces import CHILD, KEY, SEED, key, make, variant_of
+from bench.run import folder
 from bench.run.plan import Variant, parse_variants
 
 
@@ -37,11 +38,10 @@ def required(optimizers, batch_sizes, n, seeds=(), against=None, brief=False):
     # A loop that is a library's own trains on batches of its own.
     optimizers = {variant: chosen for variant, chosen in optimizers.items()
                   if not RUNGS[variant.rung].own}
-    other = [seed for seed in seeds if seed != SEED][:1]
     rows = []
     for variant, chosen in optimizers.items():
         asked = [*product(["fp64"], chosen.items(), batch_sizes, [SEED]),
-                 *product(["fp64"], chosen.items(), [largest], other),
+                 *product(["fp64"], chosen.items(), [largest], beside(seeds)),
                  *product(["fp32"], [("sgd", chosen.get("sgd", 0.1))],
                           batch_sizes, [SEED])]
         if "adam" in chosen:
@@ -61,6 +61,11 @@ def required(optimizers, batch_sizes, n, seeds=(), against=None, brief=False):
                 examples=images if brief else None,
                 against=against.get(variant) if rate[0] == "adam" else None))
     return rows
+
+
+def beside(seeds):
+    """The seed of a comparison that is proved beside SEED, if there is one: [seed]"""
+    return [seed for seed in seeds if seed != SEED][:1]
 
 
 def for_comparison(grid, variants, batch_sizes, seeds, vary):
@@ -96,7 +101,6 @@ def references(grid, variants):
 def obtain(grid, rows):
     """The certificate that covers `rows`: the one in the output folder if
     nothing that decides it has changed, else a new one."""
-    path = grid.out / "certificate.json"
     identity = files.digest([
         {name: grid.code(name) for name in {row["contender"] for row in rows}},
         {name: value for name, value in grid.settings.items() if name not in (
@@ -106,6 +110,20 @@ def obtain(grid, rows):
           for path in sorted(CHILD.parent.glob("*.py"))),
         *(grid.weights[seed][1] for seed in sorted({row["seed"]
                                                     for row in rows}))])
+    path = grid.out / "certificate.json"
+    if grid.shared is None:
+        return _kept(path, identity, grid, rows)
+    # One of each kind of node: the first makes it, the others wait for it.
+    files.make_folder(grid.shared)
+    with folder.waited(grid.shared / f"{identity}.lock"):
+        certificate = _kept(grid.shared / f"{identity}.json", identity, grid, rows)
+    files.write_atomic(path, files.dumps(certificate))
+    return certificate
+
+
+def _kept(path, identity, grid, rows):
+    """The certificate at `path` if it is this one and covers all rows, else a new
+    one there."""
     old = load(path)
     if old and old["identity"] == identity and set(map(key, rows)) <= {
             key(row) for row in old["rows"] if "reason" not in row}:

@@ -36,6 +36,7 @@ class Comparison:
         self.runs, self.init = self.out / "runs", self.out / "init"
         self.weights = {}  # seed: (path, hash); filled by find_weights
         self.members = []  # the variants that take turns in a block
+        self.shared = None  # folder of certificates that other nodes use, too
         self.lacking = {}  # variant: why it cannot run here
         self.alike = {}  # variant: reasons of its latest runs, if all failed
         self.codes = {}
@@ -107,15 +108,19 @@ class Comparison:
 
     def path(self, job):
         """Where the record of this job lies: the settings are in its name."""
-        contender, rung, feed = job.variant
+        contender = job.variant.contender
         alone = self.asks(contender, "init", "own")
         identity = files.digest([
             self.config(job), contender, self.code(contender),
             "own" if alone else self.weights[job.seed][1],
             sorted(map(str, self.members)),
             *["warm"] * self.asks(contender, "cache", "warm")])
-        return self.runs / (f"{contender}_{rung}_{feed}_b{job.batch_size}_s"
-                            f"{job.seed}_r{job.repeat}_{identity}.json")
+        return self.runs / f"{self.stem(job)}_{identity}.json"
+
+    def stem(self, job):
+        """How the name of its record begins, wherever it is made."""
+        contender, rung, feed = job.variant
+        return f"{contender}_{rung}_{feed}_b{job.batch_size}_s{job.seed}_r{job.repeat}"
 
     def agree(self, found, job, **more):
         """Raise BadFile unless the record answers this very request, with
@@ -140,7 +145,8 @@ class Comparison:
                  "steps_per_epoch": n // job.batch_size,
                  "samples_per_epoch": n - n % job.batch_size,
                  "parameters": network.of(self.settings).parameters}
-        if not self.asks(job.variant.contender, "init", "own"):
+        if job.seed in self.weights and not self.asks(
+                job.variant.contender, "init", "own"):
             facts["init_sha256"] = self.weights[job.seed][1]
         return facts
 

@@ -14,6 +14,14 @@ OURS = re.compile(r"[a-z0-9-]+_[a-z]+_[a-z]+_b\d+_s\d+_r\d+_[0-9a-f]{12}\.json"
 
 
 @contextlib.contextmanager
+def waited(path):
+    """Hold the file `path` against all others that ask for it, after them."""
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def locked(out):
     """Hold the folder `out` (a Path); Fault 5 if another comparison has it or
     it cannot be written. The lock dies with the process: none goes stale."""

@@ -36,6 +36,8 @@ VARIANTS = ("", ":", "jax", "jax:", ":step", "jax:turbo", "none:step",
           "../../x:step", "jax:step ", "jax step", "$(touch PWNED):step")
 CONTENDERS = ("", "=", "x", "=x", "x=", "A=x", "1a=x", "a b=x", "../x=y",
               "a_b=x", "é=x", "a" * 32 + "=x", "a\n=x", " a=x", "a;b=x")
+WORD = ("", " ", "a b", "-x", "--", "a\n", "ü", "a;b", "$a", "../x", "/x", "a'b", "*",
+        "x" * 101)
 MIRRORS = ("", " ", "x", "http:", "https:/", "http://", "https://",
            "ftp://h/x", "file:///etc/hostname", "gopher://h", "//h/x",
            "javascript:1", "data:,x", "h/x")
@@ -56,7 +58,9 @@ BAD = {
     "--feed": CHOICES, "--data-dir": PATHS, "--out": PATHS, "--init": PATHS,
     "--save": PATHS, "--json": PATHS, "--quick": SWITCH, "--turns": SWITCH,
     "--help": SWITCH, "--variants": VARIANTS,
-    "--contender": CONTENDERS,
+    "--contender": CONTENDERS, "--cluster": CHOICES, "--partition": WORD,
+    "--gres": WORD, "--time": ("0", "100001", *WORDS), "--jobs": ("0", *WORDS),
+    "--block": ("64", "64:0", "64:0:0:0", "65:0:0", "64:5:0", "64:0:1", *CHOICES),
     "--mirror": MIRRORS}
 
 

@@ -1,0 +1,254 @@
+"""A comparison on many machines: each block is a job of a cluster, on one node.
+
+A job runs compare.py with the same flags and --block, into a folder of its own,
+OUT/blocks/…, so that runs which are compared were alive together on one node and no
+two jobs write in one place. What is done is known from the records there alone: a
+scheduler may forget a job, or take a dead one for alive. Jobs are sent through
+submitit (Slurm, or processes of this machine), an optional package.
+"""
+
+import getpass
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.kit import files
+from bench.kit.cli import ENVIRONMENT, USAGE, Fault, Stopped, clean, warn, whole, word
+from bench.run import plan, record
+
+PROG = "compare.py"
+POLL_S, LATE_S = 2.0, 30.0  # between two looks; how late a record may be seen
+MOST = 1000                 # jobs of one submission: Slurm's default limit is 1001
+
+
+def add_options(add):
+    """Those of --cluster; add: a parser's add_argument."""
+    add("--cluster", choices=("off", "slurm", "local", "debug"), default="off",
+        help="each block a job of its own on one node, through submitit; local: "
+             "processes of this machine, one after the other; debug: in this one")
+    add("--partition", type=word, metavar="NAME", help="of Slurm")
+    add("--gres", type=word, metavar="TEXT", help="of Slurm, as gpu:1")
+    add("--time", type=whole(1, 100_000), default=60, metavar="MIN",
+        help="minutes that a job may take")
+    add("--jobs", type=whole(1, 100_000), default=16, metavar="N",
+        help="of Slurm that run at once, at most")
+    add("--block", metavar="SIZE:SEED:REPEAT",
+        help="this one alone: what a job of --cluster does")
+
+
+class Unit(NamedTuple):
+    """The runs of one job, a block: a batch size, a seed and a repeat."""
+
+    batch_size: int
+    seed: int
+    repeat: int
+
+    def __str__(self):
+        return f"{self.batch_size}:{self.seed}:{self.repeat}"
+
+    def folder(self, out):
+        """Where its job works."""
+        return folder_of(out) / f"b{self.batch_size}_s{self.seed}_r{self.repeat}"
+
+    def holds(self, block, repeats):
+        """Is this block of plan.blocks() of it? Where memory makes groups, some runs
+        of it are further repeats."""
+        return any((job.batch_size, job.seed, job.repeat % repeats) == self
+                   for job in block.jobs)
+
+
+def folder_of(out):
+    """Where the jobs of a comparison work, each in a folder of its own."""
+    return Path(out) / "blocks"
+
+
+def units(batch_sizes, seeds, repeats):
+    """All of a comparison, in its order."""
+    return [Unit(size, seed, repeat) for repeat, seed, size in product(
+        range(repeats), seeds, batch_sizes)]
+
+
+def parse(text, every):
+    """'64:0:0' -> that Unit of `every`; Fault 2 if it is none of this comparison."""
+    for unit in every:
+        if str(unit) == text:
+            return unit
+    raise Fault(USAGE, f"argument --block: {clean(text)!r} is not SIZE:SEED:REPEAT of "
+                       "this comparison, as 64:0:0")
+
+
+# ------------------------------------------------------------ what is done
+
+def found(grid, unit, variants):
+    """{variant: record} of a unit: those of its folder that answer this request, of
+    each variant the newest; a record that cannot be believed is none."""
+    records = {}
+    for variant in variants:
+        job = plan.Job(variant, unit.batch_size, unit.seed, unit.repeat)
+        # Under whatever code, versions and machine a node has.
+        paths = (unit.folder(grid.out) / "runs").glob(f"{grid.stem(job)}_*.json")
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime):
+            try:
+                one = record.read(path)
+                grid.agree(one, job, contender=variant.contender, repeat=unit.repeat)
+                records[variant] = one
+            except (files.BadFile, OSError):
+                continue
+    return records
+
+
+def finished(records, variants):
+    """Did each run of a unit end in a final state, or can it not be run there?"""
+    return len(records) == len(variants) and all(
+        one["status"] in (*record.FINAL, "unavailable") for one in records.values())
+
+
+# -------------------------------------------------------------- submitting
+
+def executor(args, folder):
+    """submitit's, for --cluster and the flags beside it. Fault 4 without it."""
+    if importlib.util.find_spec("submitit") is None:
+        raise Fault(ENVIRONMENT, "argument --cluster: needs the package submitit: "
+                    f"{sys.executable} -m pip install -r requirements-cluster.txt")
+    import submitit
+    made = submitit.AutoExecutor(folder=folder, cluster=args.cluster)
+    made.update_parameters(
+        name="compare", timeout_min=args.time, nodes=1, tasks_per_node=1)
+    if args.cluster == "slurm":
+        made.update_parameters(
+            slurm_array_parallelism=args.jobs, slurm_signal_delay_s=1,
+            slurm_additional_parameters={"exclusive": "", "requeue": "", **(
+                {"gres": args.gres} if args.gres else {})},
+            **({"slurm_partition": args.partition} if args.partition else {}))
+    return made
+
+
+def command(unit, out, argv):
+    """What a job runs: the same flags, of one block, in its folder."""
+    return [sys.executable, str(files.ROOT / PROG), *argv, "--cluster", "off",
+            "--block", str(unit), "--out", str(out.resolve())]
+
+
+def alive(known, cluster):
+    """The units whose jobs are waiting or running; known: {unit: job, or the number
+    of one that another process has sent}."""
+    if cluster != "slurm":
+        return {unit for unit, job in known.items()
+                if not isinstance(job, str) and not job.done()}
+    asked = subprocess.run(
+        ["squeue", "--noheader", "--array", "--format=%i", "--user", getpass.getuser()],
+        capture_output=True, text=True)
+    queued = set(asked.stdout.split())
+    if asked.returncode:  # the controller is away: nothing is known
+        return set(known)
+    return {unit for unit, job in known.items()
+            if (job if isinstance(job, str) else job.job_id) in queued}
+
+
+class Sent:
+    """The jobs of a comparison, those of an earlier call of the command, too."""
+
+    def __init__(self, grid, args, argv):
+        self.grid, self.args, self.argv = grid, args, argv
+        self.file = grid.out / "jobs" / f"{args.cluster}.json"
+        kept = files.read_json(self.file).get("jobs", {})
+        self.known = {
+            unit: kept[str(unit)] for unit in args.units if str(unit) in kept}
+        self.told = {}  # unit: folder of its job's words
+
+    def send(self, wanted):
+        """Submit these units, at once where the cluster has a queue."""
+        folder = self.grid.out / "jobs" / time.strftime("%Y%m%d-%H%M%S")
+        files.make_folder(folder)
+        for start in range(0, len(wanted), MOST):
+            group = wanted[start:start + MOST]
+            made = executor(self.args, folder)
+            with made.batch():
+                jobs = [made.submit(subprocess.call, command(
+                    unit, unit.folder(self.grid.out), self.argv), cwd=os.getcwd())
+                    for unit in group]
+            self.known.update(zip(group, jobs))
+            self.told.update(zip(group, jobs))
+        files.write_atomic(self.file, files.dumps({"jobs": {
+            str(unit): job if isinstance(job, str) else job.job_id
+            for unit, job in self.known.items()}}))
+
+    def words(self, unit):
+        """The last line that a job of this call has left."""
+        job = self.told.get(unit)
+        for path in (job.paths.stderr, job.paths.stdout) if job else ():
+            try:
+                lines = path.read_text("utf-8", "replace").strip().splitlines()
+            except OSError:
+                continue
+            if lines:
+                return clean(lines[-1], 200)
+        return "it left no words"
+
+
+def run(grid, args, argv, variants):
+    """Send what is missing and wait for it, a line for each block. What is lost stays
+    missing: the same command sends it again. Ctrl-C leaves the jobs running."""
+    every = args.units
+    left = [unit for unit in every
+            if not finished(found(grid, unit, variants), variants)]
+    sent, begin = Sent(grid, args, argv), time.monotonic()
+    print(f"{len(every)} blocks, {len(every) - len(left)} of them done", flush=True)
+    # Slurm has a queue; on this machine one job at a time is honest.
+    room = MOST * 1000 if args.cluster == "slurm" else 1
+    gone, waiting = {}, list(left)
+    try:
+        while left:
+            busy = alive({u: j for u, j in sent.known.items() if u in left},
+                         args.cluster)
+            fresh = [u for u in waiting if u not in busy][:max(0, room - len(busy))]
+            waiting = [u for u in waiting if u not in fresh and u not in busy]
+            if fresh:
+                sent.send(fresh)
+                busy |= {*fresh}
+            for unit in list(left):
+                records = found(grid, unit, variants)
+                late = unit not in busy and unit not in waiting and (
+                    time.monotonic() - gone.setdefault(unit, time.monotonic()))
+                if done := finished(records, variants):
+                    ok = sum(one["status"] == "ok" for one in records.values())
+                    words = f"{ok} of {len(variants)} runs finished"
+                elif late is not False and late > grace(args.cluster):
+                    words = f"not finished: {sent.words(unit)}"
+                else:
+                    continue
+                left.remove(unit)
+                told(every, left, unit, words, begin, done)
+            time.sleep(POLL_S if left else 0)
+    except Stopped:
+        follow(sent, args.cluster)
+        raise
+
+
+def grace(cluster):
+    """How long a job that is gone may still have a record on its way: a shared folder
+    shows other machines' files late."""
+    return LATE_S if cluster == "slurm" else POLL_S
+
+
+def told(every, left, unit, words, begin, done):
+    """A line for a block that is over."""
+    passed, over = time.monotonic() - begin, len(every) - len(left)
+    rest = passed / max(1, over) * len(left) / 60
+    say = print if done else lambda text, **_: warn(PROG, text)
+    say(f"[{over}/{len(every)}] batch {unit.batch_size}, seed {unit.seed}: {words}"
+        + (f"   ({rest:.0f} min left)" if rest >= 1 else ""), flush=True)
+
+
+def follow(sent, cluster):
+    """How to go on after Ctrl-C."""
+    numbers = " ".join(sorted({str(getattr(job, "job_id", job)).partition("_")[0]
+                               for job in sent.known.values()}))
+    warn(PROG, "the jobs go on. The same command follows them; " + (
+        f"scancel {numbers} ends them" if cluster == "slurm" else
+        "each ends with its block"))
