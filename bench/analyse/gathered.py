@@ -3,7 +3,7 @@
 from bench.kit import files
 from bench.measure import measures
 from bench.proof import certificate
-from bench.run import cluster
+from bench.run import cluster, plan
 
 
 def gathered(runs, units, variants, control):
@@ -13,7 +13,10 @@ def gathered(runs, units, variants, control):
     records, proofs, measured, peaks = [], [], [], []
     for unit in units:
         place = unit.folder(runs.out)
-        mine = list(cluster.found(runs, unit, variants).values())
+        found = cluster.found(runs, unit, variants)
+        records += [nothing(runs, unit, variant) for variant in variants
+                    if variant not in found]
+        mine = list(found.values())
         if not mine:
             continue
         records += mine
@@ -36,3 +39,10 @@ def gathered(runs, units, variants, control):
         False, "parity NOT PROVED: no block has finished", None))
     same = {str(peak): peak for peak in peaks}
     return records, proof, measured, peaks[0] if len(same) == 1 else None
+
+
+def nothing(runs, unit, variant):
+    """The record of a run of which its job has left none."""
+    return {**runs.lost(plan.Job(variant, *unit), "no_record", {
+        "code": None, "signal": None, "tail": ["its job has left no record"]}),
+            "contender": variant.contender, "repeat": unit.repeat, "block": None}

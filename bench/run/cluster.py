@@ -122,9 +122,8 @@ def executor(args, folder):
     if args.cluster == "slurm":
         made.update_parameters(
             slurm_array_parallelism=args.jobs, slurm_signal_delay_s=1,
-            slurm_additional_parameters={"exclusive": "", "requeue": "", **(
-                {"gres": args.gres} if args.gres else {})},
-            **({"slurm_partition": args.partition} if args.partition else {}))
+            slurm_exclusive=True, slurm_gres=args.gres, slurm_partition=args.partition,
+            slurm_use_srun=False)  # which would bind the job to one of its cores
     return made
 
 
@@ -159,7 +158,7 @@ class Sent:
         kept = files.read_json(self.file).get("jobs", {})
         self.known = {
             unit: kept[str(unit)] for unit in args.units if str(unit) in kept}
-        self.told = {}  # unit: folder of its job's words
+        self.told = {}  # of this call
 
     def send(self, wanted):
         """Submit these units, at once where the cluster has a queue."""
@@ -174,9 +173,9 @@ class Sent:
                     for unit in group]
             self.known.update(zip(group, jobs))
             self.told.update(zip(group, jobs))
-        files.write_atomic(self.file, files.dumps({"jobs": {
-            str(unit): job if isinstance(job, str) else job.job_id
-            for unit, job in self.known.items()}}))
+            files.write_atomic(self.file, files.dumps({"jobs": {
+                str(unit): job if isinstance(job, str) else job.job_id
+                for unit, job in self.known.items()}}))
 
     def words(self, unit):
         """The last line that a job of this call has left."""
@@ -211,14 +210,15 @@ def run(grid, args, argv, variants):
             if fresh:
                 sent.send(fresh)
                 busy |= {*fresh}
+            now = time.monotonic()  # a job that is queued again is not gone
+            gone = {unit: gone.get(unit, now) for unit in left
+                    if unit not in busy and unit not in waiting}
             for unit in list(left):
                 records = found(grid, unit, variants)
-                late = unit not in busy and unit not in waiting and (
-                    time.monotonic() - gone.setdefault(unit, time.monotonic()))
                 if done := finished(records, variants):
                     ok = sum(one["status"] == "ok" for one in records.values())
                     words = f"{ok} of {len(variants)} runs finished"
-                elif late is not False and late > grace(args.cluster):
+                elif now - gone.get(unit, now) > grace(args.cluster):
                     words = f"not finished: {sent.words(unit)}"
                 else:
                     continue

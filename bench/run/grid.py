@@ -149,7 +149,7 @@ class Grid(Comparison):
                        for one in [*jobs, *probes]}
             for job in jobs:
                 if reason := reasons.get(job.variant) or self._given_up(job):
-                    found[job] = self._lost(job, "unavailable", {
+                    found[job] = self.lost(job, "unavailable", {
                         "code": None, "signal": None, "tail": [reason]})
             trained = [job for job in jobs if job not in found]
 
@@ -207,7 +207,7 @@ class Grid(Comparison):
         without metrics."""
         try:
             if status not in record.FINAL:
-                return self._lost(job, status, ending)
+                return self.lost(job, status, ending)
             found = record.complete(
                 files.parse_json(files.read_bytes(written)), seen)
             if status != "ok":
@@ -220,7 +220,7 @@ class Grid(Comparison):
             return found
         except files.BadFile as error:
             ending["tail"].append(str(error))
-            return self._lost(job, "bad_record" if written.exists()
+            return self.lost(job, "bad_record" if written.exists()
                               else "no_record", ending)
 
     def _count(self, job, found):
@@ -232,7 +232,7 @@ class Grid(Comparison):
         if found["status"] == "failed":
             alike.append(last)
 
-    def _lost(self, job, status, ending):
+    def lost(self, job, status, ending):
         """The record of a run without metrics."""
         return {"schema": files.SCHEMA, "status": status,
                 "framework": job.variant.contender,
