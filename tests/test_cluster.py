@@ -1,11 +1,13 @@
 """A comparison whose blocks are jobs: in processes of this machine, and, where there
 is one, under a real Slurm."""
 
+import argparse
 import json
 import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 from siege import runs
@@ -70,6 +72,7 @@ def test_only_what_is_missing_is_sent_again(tmp_path, plain):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.fault("K6")
 @pytest.mark.slow
 def test_a_submitter_that_is_killed_loses_nothing(tmp_path, plain):
     said_in = tmp_path / "said"
@@ -87,6 +90,7 @@ def test_a_submitter_that_is_killed_loses_nothing(tmp_path, plain):
     assert len(said(tmp_path / "out")) == 12
 
 
+@pytest.mark.fault("K6")
 @pytest.mark.slow
 def test_two_submitters_are_one_too_many(tmp_path, plain):
     with open(tmp_path / "said", "w") as file:
@@ -96,6 +100,55 @@ def test_two_submitters_are_one_too_many(tmp_path, plain):
     second = jobs(tmp_path / "out", "local", plain)
     assert second.returncode == 5 and "is in use by process" in second.stderr
     assert one.wait(120) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [
+    pytest.param(name, marks=pytest.mark.fault(one)) for name, one in (
+        ("memory", "K3"), ("folder", "K5"))])
+def test_one_block_that_cannot_be_leaves_the_others(tmp_path, plain, fault):
+    env = plain
+    if fault == "memory":
+        env = {**plain, "MLP_TWIG": "65s1:memory"}
+    else:
+        (tmp_path / "blocks").mkdir()
+        (tmp_path / "blocks" / "b65_s1_r0").write_text("")
+    done = jobs(tmp_path, "local", env)
+    assert done.returncode == 1 and "9 of 12 runs finished" in done.stdout
+    if fault == "folder":
+        assert "batch 65, seed 1: not finished: compare.py: error: cannot" in (
+            done.stderr)
+    text = (tmp_path / "summary.md").read_text("utf-8")
+    assert ("oom" if fault == "memory" else "has left no record") in text
+
+
+class Away:
+    """A job that the scheduler has forgotten at once."""
+
+    job_id = "1"
+
+    @staticmethod
+    def done():
+        return True
+
+
+@pytest.mark.fault("K7")
+@pytest.mark.parametrize("looks, words", [
+    (4, "1 of 1 runs finished"), (1000, "not finished")])
+def test_a_record_that_is_late_is_waited_for(tmp_path, monkeypatch, capsys, looks,
+                                             words):
+    variant, seen = cluster.plan.Variant("jax", "step", "device"), []
+    monkeypatch.setattr(cluster, "POLL_S", 0.05)
+    monkeypatch.setattr(cluster, "grace", lambda _: 0.5)
+    monkeypatch.setattr(cluster.Sent, "send", lambda self, wanted: self.known.update(
+        dict.fromkeys(wanted, Away)))
+    monkeypatch.setattr(cluster, "found", lambda *_: (
+        seen.append(1), {variant: {"status": "ok"}} if len(seen) > looks else {})[1])
+    args = argparse.Namespace(cluster="local", units=[cluster.Unit(64, 0, 0)])
+    grid = argparse.Namespace(out=tmp_path)
+    cluster.run(grid, args, [], [variant])
+    told = capsys.readouterr()
+    assert words in told.out + told.err and len(seen) > 3
 
 
 def test_nodes_of_two_kinds_are_said_and_never_paired(tmp_path, plain):
@@ -137,12 +190,13 @@ def test_a_block_is_named_as_it_should_be(tmp_path):
 
 # --------------------------------------------------------------- a real Slurm
 
-def queue():
-    return subprocess.run(["squeue", "-h", "-r", "-o", "%i"], capture_output=True,
-                          text=True).stdout.split()
+def queue(state="all"):
+    return subprocess.run(["squeue", "-h", "-r", "-o", "%i", "-t", state],
+                          capture_output=True, text=True).stdout.split()
 
 
 @SLURM
+@pytest.mark.fault("K1")
 @pytest.mark.slow
 def test_slurm_finishes_what_was_cancelled_and_killed(tmp_path, plain):
     """Twelve blocks: one cancelled, the submitter killed, the same command again."""
@@ -164,6 +218,23 @@ def test_slurm_finishes_what_was_cancelled_and_killed(tmp_path, plain):
 
 
 @SLURM
+@pytest.mark.fault("K4")
+@pytest.mark.slow
+def test_a_job_that_is_requeued_runs_its_block_once(tmp_path, plain):
+    said_in = tmp_path / "said"
+    with open(said_in, "w") as file:
+        one = runs.start(tmp_path / "out", *SWEEP, "--cluster", "slurm", stdout=file,
+                         stderr=file, env=plain)
+    runs.until(lambda: queue("RUNNING"), 60)
+    time.sleep(2)
+    subprocess.run(["scontrol", "requeue", queue("RUNNING")[0]], check=True)
+    assert one.wait(500) == 0, said_in.read_text("utf-8")
+    assert runs.compare(tmp_path / "one", *SWEEP, env=plain).returncode == 0
+    assert said(tmp_path / "out") == said(tmp_path / "one")
+
+
+@SLURM
+@pytest.mark.fault("K2")
 @pytest.mark.slow
 def test_a_job_over_its_limit_is_a_block_that_is_missing(tmp_path, plain):
     sweep = ("--batch-sizes", 64, 65, "--cluster", "slurm", "--time", 1)

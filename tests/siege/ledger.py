@@ -22,7 +22,8 @@ GROUPS = {  # letter: (name, number of faults)
     "D": ("data files", 22), "N": ("network", 23), "S": ("storage", 17),
     "A": ("arguments", 18), "E": ("environment", 21),
     "P": ("child processes", 20), "G": ("signals", 13), "M": ("numbers", 14),
-    "C": ("concurrency and resume", 17), "X": ("security", 14)}
+    "C": ("concurrency and resume", 17), "X": ("security", 14),
+    "K": ("jobs of a cluster", 7)}
 IDS = [f"{letter}{number}" for letter, (_, count) in GROUPS.items()
        for number in range(1, count + 1)]
 MOST_WAIVED = 40
