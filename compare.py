@@ -113,7 +113,10 @@ def arguments(argv=None):
         args.variants = with_a_gpu(args)
         args.control = plan.add_control(args.variants, args.scripts,
                                         args.chosen.own)
-    args.cpus = plan.choose_cores(args.threads)
+    away = args.cluster == "slurm"  # whose nodes have other cores
+    args.cpus = None if away else plan.choose_cores(args.threads)
+    if args.cluster != "off" and args.measure:
+        raise Fault(cli.USAGE, "argument --measure: not with --cluster")
     args.units = cluster.units(args.batch_sizes, args.seeds, args.repeats)
     if args.block is not None:
         args.block = cluster.parse(args.block, args.units)
@@ -123,7 +126,10 @@ def arguments(argv=None):
 def with_a_gpu(args):
     """The variants, without those that need an NVIDIA GPU where there is none
     or another device was asked for; Fault 4 if none is left."""
-    here = environment.accelerators() and args.device != "cpu"
+    if args.block:  # the submitter has decided; what cannot run here says so
+        return args.variants
+    here = args.device != "cpu" and (
+        args.gres if args.cluster == "slurm" else environment.accelerators())
     without = [v for v in args.variants if RUNGS[v.rung].gpu and not here]
     if without == args.variants:
         raise Fault(ENVIRONMENT, f"{without[0]} needs an NVIDIA GPU. Choose "
@@ -175,18 +181,19 @@ def main():
 def spread(args, runs):
     """Is or was it run by jobs of a cluster?"""
     return not args.block and args.only != "certify" and (
-        args.cluster != "off" or args.only and cluster.folder_of(runs.out).is_dir())
+        args.cluster != "off" or args.only and (runs.out / "blocks").is_dir()
+        and not any(runs.runs.glob("*.json")))
 
 
 def of_many(args, runs):
     """Jobs, as far as something is missing, and what they have left -> Found."""
+    args.place = cluster.place_of(runs, args)
     if not args.only:
-        cluster.run(runs, args, sys.argv[1:], args.variants)
-    records, proof, measured, peak = gathered(
-        runs, args.units, args.variants, args.control)
+        cluster.run(runs, args, sys.argv[1:])
+    records, proof, peak = gathered(runs, args)
     return Found(records, proof, audit.audit(
-        records, args.chosen.vary, peak, nodes=True), runs.script_hashes(), measured,
-        dict.fromkeys(args.measure), args.control, args.patience)
+        records, args.chosen.vary, peak, nodes=True), runs.script_hashes(),
+        control=args.control, patience=args.patience)
 
 
 def compare(args, runs):

@@ -12,6 +12,7 @@ of which bench/tools/scale.py makes table and figure.
 """
 
 import importlib
+import math
 import os
 import random
 import socket
@@ -183,24 +184,24 @@ def plan(count):
                 *BATCHES, *(count * batch for batch in BATCHES)}))]
 
 
-def measure(flags, path, count, cores):
+def measure(flags, path, count, cores, repeat):
     """-> [{"framework", "processes", "batch_size", "repeat", "step_s", "all_reduce":
-    {numbers: seconds}}], a step as the median of the steady epochs."""
-    rows, order = [], random.Random(0)
-    for repeat in range(REPEATS):
-        jobs = [(framework, *one) for framework in FRAMEWORKS for one in plan(count)]
-        for framework, processes, size in order.sample(jobs, len(jobs)):
-            record = start(
-                ["scale.measure", "child", framework], processes, [
-                    *flags, "--json", str(path), "--optimizer", "sgd", "--lr", "0.01",
-                    "--batch-size", str(size), "--epochs", "4", "--examples", "12800",
-                    "--rung", {"jax": "step", "torch": "eager"}[framework]], cores)
-            steps = 12800 // size
-            rows.append({
-                "framework": framework, "processes": processes, "batch_size": size,
-                "repeat": repeat, "all_reduce": record["all_reduce"],
-                "step_s": float(np.median(record["timing"]["epoch_s"][1:])) / steps})
-        print(f"repeat {repeat + 1} of {REPEATS}: {len(jobs)} runs", flush=True)
+    {numbers: seconds}}], a step as the median of the steady epochs, in an order that
+    the repeat decides."""
+    rows, jobs = [], [(framework, *one) for framework in FRAMEWORKS
+                      for one in plan(count)]
+    for framework, processes, size in random.Random(repeat).sample(jobs, len(jobs)):
+        record = start(
+            ["scale.measure", "child", framework], processes, [
+                *flags, "--json", str(path), "--optimizer", "sgd", "--lr", "0.01",
+                "--batch-size", str(size), "--epochs", "4", "--examples", "12800",
+                "--rung", {"jax": "step", "torch": "eager"}[framework]], cores)
+        rows.append({
+            "framework": framework, "processes": processes, "batch_size": size,
+            "repeat": repeat, "all_reduce": record["all_reduce"],
+            "step_s": float(np.median(record["timing"]["epoch_s"][1:])) / (
+                12800 // size)})
+    print(f"repeat {repeat + 1} of {REPEATS}: {len(jobs)} runs", flush=True)
     return rows
 
 
@@ -214,16 +215,17 @@ def main():
     args = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(
         os, "sched_getaffinity") else None
-    count = min(len(cores) if cores else os.cpu_count(), 8)
+    count = 2**int(math.log2(min(len(cores) if cores else os.cpu_count(), 8)))
     out = Path(args.out)
     files.make_folder(out)
     # Devices are cores: of GPUs there would have to be one for each process.
     flags = ["--dataset", args.dataset, "--data-dir", args.data_dir, "--device", "cpu"]
     with files.temporary(out) as path:
-        proof = certify(flags, path)
-        rows = measure(flags, path, count, cores) if count > 1 else []
-    files.write_atomic(out / "scale.json", files.dumps({
-        "schema": files.SCHEMA, "cores": count, "proof": proof, "runs": rows}))
+        proof, rows = certify(flags, path), []
+        for repeat in range(REPEATS if count > 1 else 1):
+            rows += measure(flags, path, count, cores, repeat) if count > 1 else []
+            files.write_atomic(out / "scale.json", files.dumps({
+                "schema": files.SCHEMA, "cores": count, "proof": proof, "runs": rows}))
     return cli.OK
 
 

@@ -2,16 +2,16 @@
 
     python -m scale.parallel_jax --batch-size 256     # on all that are here
 
-Several processes, on one machine or on many, each with these three variables
+Several processes, on one machine or on many, each with these four variables
 and the same flags (Slurm's srun needs no variables):
 
-    JAX_COORDINATOR_ADDRESS=127.0.0.1:8476 WORLD_SIZE=2 RANK=0 \\
+    JAX_COORDINATOR_ADDRESS=127.0.0.1:8476 WORLD_SIZE=2 RANK=0 LOCAL_RANK=0 \\
         python -m scale.parallel_jax --batch-size 256
 
 All flags are those of mlp_jax.py. Only what changes is here, under the
 lesson's headings and names; parallel_torch.py is the same in PyTorch. N
 devices compute together what one computes of a batch, each a share of it, and
-the losses are those of the lesson.
+the losses are those of the lesson but for rounding: sums are in another order.
 
 In JAX the program stays as it is. An array says on which devices its parts
 lie (its sharding); XLA compiles the same step for all of them at once, and
@@ -29,7 +29,8 @@ import data
 import mlp_jax
 
 # ---------------------------------------------------------------- 1. Setup
-# The lesson's functions as they are; some get another body below.
+# The lesson's functions as they are. Some get another body below, which takes
+# their place in mlp_jax, so that its main() calls it (last lines).
 
 lesson = SimpleNamespace(**vars(mlp_jax))
 
@@ -41,7 +42,7 @@ def setup(args):
     if address := os.environ.get("JAX_COORDINATOR_ADDRESS"):
         jax.distributed.initialize(
             address, int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"]),
-            # Of a machine's GPUs, the one that is this process's.
+            # Of its machine's GPUs, the one that is this process's.
             local_device_ids=int(os.environ.get("LOCAL_RANK", 0)))
     elif int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         jax.distributed.initialize()  # Slurm knows the rest
@@ -51,8 +52,8 @@ def setup(args):
                             f"multiple of the {count} devices")
     if args.feed == "host":
         raise data.Fault(2, "argument --feed: host: here only device")
-    # One row of devices, whose axis is called "batch". Auto: how values
-    # between inputs and outputs are divided is XLA's choice.
+    # One row of devices, whose axis is called "batch". Auto: XLA chooses how
+    # what it computes is divided; where old weights are whole, new ones are.
     lesson.mesh = jax.make_mesh((count,), ("batch",),
                                 axis_types=(AxisType.Auto,))
     if jax.process_index():  # the first tells, and writes
@@ -88,24 +89,25 @@ def init_state(weights, args):
 # one.
 
 # ----------------------------------------------------------------- 5. Loss
-# Nothing changes. The mean is that of the whole batch, of which every device
-# has a share: XLA sees a sum over devices.
+# Nothing changes: one mean over the whole batch, with the division by B in
+# it. An axis is divided evenly, hence the check in section 1.
 
 # ------------------------------------------------------------- 6. One step
-# Nothing changes. A gradient of weights that all devices have is a sum over
-# devices, too: XLA puts an all-reduce there, after which all have it. Nobody
-# averages by hand.
+# Nothing changes. From its share each device computes a part of every
+# gradient, and the gradient is the sum of the parts. All devices need it
+# whole, so XLA puts an all-reduce there: parts are added up over all devices,
+# and all get the sum. Nobody averages by hand: the loss is divided by B.
 
 # ------------------------------------------------------------ 7. One epoch
-# The order of an epoch is the lesson's, and each row of it, a batch, is
-# divided: of N devices the r-th takes the r-th of N parts, and cuts these out
-# of the images, all of which lie on every device.
+# The order of an epoch is the lesson's: S rows, the indices of the B images of
+# a batch. Each row is divided: of N devices the r-th has the r-th of N parts,
+# and cuts those images out of all, which lie on every device. Nothing travels.
 
 def share(args, order):
-    """order (S, B) -> the same as it is divided"""
-    if args.rung == "epoch":
+    """order (S, B) -> the same, its second axis divided"""
+    if args.rung == "epoch":  # the whole order is one argument
         return put(order, None, "batch")
-    return [put(idx, "batch") for idx in order]
+    return [put(idx, "batch") for idx in order]  # a row for each call
 
 
 def build(args, state, images, labels, order, lrs, timing):

@@ -7,9 +7,9 @@ and tells each which it is (RANK of WORLD_SIZE, LOCAL_RANK on its machine) and
 where the first can be reached. Started without torchrun, it is one process.
 
 All flags are those of mlp_torch.py. Only what changes is here, under the
-lesson's headings and names; parallel_jax.py is the same in JAX. N devices
-compute together what one computes of a batch, each a share of it, and the
-losses are those of the lesson.
+lesson's headings and names; parallel_jax.py is the same in JAX. N
+devices compute together what one computes of a batch, each a share of it, and
+the losses are those of the lesson but for rounding: sums are in another order.
 
 In PyTorch every process runs the program for itself, on a share of the batch.
 DistributedDataParallel wraps the model: at the start it sends the first
@@ -28,7 +28,8 @@ import data
 import mlp_torch
 
 # ---------------------------------------------------------------- 1. Setup
-# The lesson's functions as they are; some get another body below.
+# The lesson's functions as they are. Some get another body below, which takes
+# their place in mlp_torch, so that its main() calls it (last lines).
 
 lesson = SimpleNamespace(**vars(mlp_torch))
 RANK = int(os.environ.get("RANK", 0))
@@ -38,7 +39,7 @@ COUNT = int(os.environ.get("WORLD_SIZE", 1))
 def setup(args):
     """Join the other processes -> what this one's device is"""
     if args.device != "cpu" and torch.cuda.is_available():
-        # Of a machine's GPUs, the one that is this process's.
+        # Of its machine's GPUs, the one that is this process's.
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     place = lesson.setup(args)
     if args.batch_size % COUNT:
@@ -64,8 +65,9 @@ def setup(args):
 # there are, the smaller a share, and the training stays the same.
 
 # ----------------------------------------------------------- 3. Parameters
-# Nothing changes: every process draws the same weights from the same seed, or
-# reads them, and its optimizer remembers what all others' do.
+# Nothing changes: every process draws the same weights from the same seed (the
+# wrapper would send the first one's anyway). And as all get the same averaged
+# gradients, weights and optimizers stay alike.
 
 # ---------------------------------------------------------------- 4. Model
 # Nothing changes, but for the wrapper around it (section 7).
@@ -73,18 +75,19 @@ def setup(args):
 # ----------------------------------------------------------------- 5. Loss
 # Nothing changes: a process's loss is the mean of its share. As all shares
 # are of one size, the mean over processes is that of the whole batch. With
-# other shares it would not be; PyTorch's own DistributedSampler fills up the
-# last batch with images that are there already.
+# several sizes an image of a small share would count too much, hence the
+# check in section 1.
 
 # ------------------------------------------------------------- 6. One step
 # Nothing changes. The wrapper has put a hook on every parameter: as soon as
-# backward() has its gradient, an all-reduce begins, beside what is left of
-# backward(), and optimizer.step() finds the mean over all processes.
+# backward() has its gradient, an all-reduce begins, which adds it up over all
+# processes beside what is left of backward(), and divides by their number:
+# optimizer.step() finds the mean.
 
 # ------------------------------------------------------------ 7. One epoch
-# The order of an epoch is the lesson's, and each row of it, a batch, is
-# divided: of N devices the r-th takes the r-th of N parts, and cuts these out
-# of the images, all of which lie on every device.
+# The order of an epoch is the lesson's: S rows, the indices of the B images of
+# a batch. Each row is divided: of N devices the r-th has the r-th of N parts,
+# and cuts those images out of all, which lie on every device. Nothing travels.
 
 def share(order):
     """order (S, B) -> this process's part of it: (S, B / N)"""
@@ -95,13 +98,15 @@ def share(order):
 def build(args, state, images, labels, order, lrs, timing):
     """As in the lesson, of a share, with the wrapper around the model"""
     if COUNT > 1:
+        # In what is called, only: train_epoch's state keeps the model itself,
+        # whose parameters are the wrapper's, too.
         state = DistributedDataParallel(state[0]), *state[1:]
     return lesson.build(args, state, images, labels, share(order), lrs,
                         timing)
 
 
 def train_epoch(program, args, state, images, labels, order, lrs):
-    """As in the lesson, of a share; metrics are means over all processes"""
+    """As in the lesson, of a share; metrics (means of it) averaged, too"""
     state, metrics = lesson.train_epoch(program, args, state, images, labels,
                                         share(order), lrs)
     metrics = torch.stack(metrics)

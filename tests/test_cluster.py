@@ -29,7 +29,7 @@ def plain(tmp_path_factory):
 def said(out):
     """What the tables say but seconds and memory: {record: what is essential}."""
     found = {}
-    for path in (out / "runs", *out.glob("blocks/*/runs")):
+    for path in (out / "runs", *out.glob("blocks/*/*/runs")):
         for one in path.glob("*.json"):
             r = json.loads(one.read_text("utf-8"))
             found[one.name.rpartition("_")[0]] = (
@@ -50,10 +50,11 @@ def test_jobs_leave_what_a_local_run_leaves(tmp_path, plain, kind):
     done = jobs(tmp_path / "many", kind, plain)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[4/4] batch" in done.stdout and "3 of 3 runs finished" in done.stdout
-    assert "Parity proved" in done.stdout and "50 of 52 rules" in done.stdout
+    assert "Parity proved" in done.stdout and "51 of 52 rules" in done.stdout
     one, many = said(tmp_path / "one"), said(tmp_path / "many")
     assert len(many) == 12 and one == many
-    assert len(list((tmp_path / "many" / "certificates").glob("*.json"))) == 1
+    certificates = tmp_path / "many" / "blocks" / "certificates"
+    assert len(list(certificates.glob("*.json"))) == 1
     again = jobs(tmp_path / "many", kind, plain)  # nothing is run once more
     assert "4 blocks, 4 of them done" in again.stdout and again.returncode == 0
     report = runs.compare(tmp_path / "many", *SWEEP, "--only", "audit", env=plain)
@@ -64,7 +65,7 @@ def test_only_what_is_missing_is_sent_again(tmp_path, plain):
     done = jobs(tmp_path, "local", {**plain, "MLP_TWIG": "65s1:crash"})
     assert done.returncode == 1 and "batch 65, seed 1: not finished" in done.stderr
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob(
-        "blocks/*/runs/*.json") if "b65_s1" not in path.name}
+        "blocks/*/*/runs/*.json") if "b65_s1" not in path.name}
     assert len(before) == 9
     done = jobs(tmp_path, "local", plain)
     assert "4 blocks, 3 of them done" in done.stdout and done.returncode == 0, (
@@ -82,10 +83,8 @@ def test_a_submitter_that_is_killed_loses_nothing(tmp_path, plain):
     runs.until(lambda: "[1/4]" in said_in.read_text("utf-8"), 90)
     os.kill(one.pid, signal.SIGKILL)
     one.wait()
-    # Its job may still be at work: no second one may touch the same folder.
+    # Its job may still be at work: it is waited for, and no second one sent.
     done = jobs(tmp_path / "out", "local", plain)
-    if done.returncode:
-        done = jobs(tmp_path / "out", "local", plain)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(said(tmp_path / "out")) == 12
 
@@ -111,8 +110,10 @@ def test_one_block_that_cannot_be_leaves_the_others(tmp_path, plain, fault):
     if fault == "memory":
         env = {**plain, "MLP_TWIG": "65s1:memory"}
     else:
-        (tmp_path / "blocks").mkdir()
-        (tmp_path / "blocks" / "b65_s1_r0").write_text("")
+        assert jobs(tmp_path, "local", plain).returncode == 0
+        folder = next(tmp_path.glob("blocks/*/b65_s1_r0"))
+        shutil.rmtree(folder)
+        folder.write_text("")
     done = jobs(tmp_path, "local", env)
     assert done.returncode == 1 and "9 of 12 runs finished" in done.stdout
     if fault == "folder":
@@ -137,23 +138,26 @@ class Away:
     (4, "1 of 1 runs finished"), (1000, "not finished")])
 def test_a_record_that_is_late_is_waited_for(tmp_path, monkeypatch, capsys, looks,
                                              words):
-    variant, seen = cluster.plan.Variant("jax", "step", "device"), []
+    seen, ok = [], {"status": "ok", "contender": "jax", "config": {
+        "rung": "step", "feed": "device"}, "block_started_unix_s": 0}
     monkeypatch.setattr(cluster, "POLL_S", 0.05)
     monkeypatch.setattr(cluster, "grace", lambda _: 0.5)
     monkeypatch.setattr(cluster.Sent, "send", lambda self, wanted: self.known.update(
         dict.fromkeys(wanted, Away)))
     monkeypatch.setattr(cluster, "found", lambda *_: (
-        seen.append(1), {variant: {"status": "ok"}} if len(seen) > looks else {})[1])
-    args = argparse.Namespace(cluster="local", units=[cluster.Unit(64, 0, 0)])
+        seen.append(1), [ok] if len(seen) > looks else [])[1])
+    args = argparse.Namespace(
+        cluster="local", units=[cluster.Unit(64, 0, 0)], place=tmp_path,
+        variants=[cluster.plan.Variant("jax", "step", "device")])
     grid = argparse.Namespace(out=tmp_path)
-    cluster.run(grid, args, [], [variant])
+    cluster.run(grid, args, [])
     told = capsys.readouterr()
     assert words in told.out + told.err and len(seen) > 3
 
 
 def test_nodes_of_two_kinds_are_said_and_never_paired(tmp_path, plain):
     assert jobs(tmp_path, "local", plain).returncode == 0
-    for path in tmp_path.glob("blocks/*_s1_r0/runs/*.json"):
+    for path in tmp_path.glob("blocks/*/*_s1_r0/runs/*.json"):
         r = json.loads(path.read_text("utf-8"))
         r["environment"]["cpu_model"] = "Another Processor"
         r["sha256"] = cluster.record.digest(r)
@@ -161,13 +165,25 @@ def test_nodes_of_two_kinds_are_said_and_never_paired(tmp_path, plain):
     done = runs.compare(tmp_path, *SWEEP, "--only", "audit", env=plain)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "and Another Processor, " in done.stdout.replace("\n", " ")
-    path = next(tmp_path.glob("blocks/b64_s0_r0/runs/twig_eager*.json"))
+    path = next(tmp_path.glob("blocks/*/b64_s0_r0/runs/twig_eager*.json"))
     r = json.loads(path.read_text("utf-8"))
     r["environment"]["cpu_model"] = "Another Processor"
     r["sha256"] = cluster.record.digest(r)
     path.write_text(json.dumps(r), "utf-8")
     done = runs.compare(tmp_path, *SWEEP, "--only", "audit", env=plain)
     assert done.returncode == 1 and "NOT FAIR: processor" in done.stderr
+
+
+def test_other_settings_code_or_seeds_are_other_blocks(tmp_path, plain):
+    one = ("--variants", "twig:eager", "--batch-sizes", 64, "--cluster", "debug")
+    for seeds, more, words in (
+            ([5], (), "1 blocks, 0 of them done"), ([0, 5], (), "2 blocks, 1 of them"),
+            ([0, 5], ("--epochs", 3), "2 blocks, 0 of them done")):
+        done = runs.compare(tmp_path, *one, "--seeds", *seeds, *more, env=plain)
+        assert done.returncode == 0 and words in done.stdout, done.stdout + done.stderr
+    # Both seeds count, as two blocks.
+    text = (tmp_path / "summary.csv").read_text("utf-8").splitlines()
+    assert "2" in text[1].split(",")[4:6]
 
 
 def test_without_submitit_one_line_says_what_to_install(tmp_path, plain):
@@ -186,6 +202,14 @@ def test_without_submitit_one_line_says_what_to_install(tmp_path, plain):
 def test_a_block_is_named_as_it_should_be(tmp_path):
     done = runs.compare(tmp_path, *SWEEP, "--block", "66:0:0")
     assert done.returncode == 2 and "argument --block: '66:0:0'" in done.stderr
+    done = runs.compare(tmp_path, "--cluster", "local", "--measure", "floor")
+    assert done.returncode == 2 and "argument --measure: not with" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="there is a Slurm")
+def test_without_slurm_one_line_says_so(tmp_path):
+    done = runs.compare(tmp_path, "--cluster", "slurm")
+    assert done.returncode == 4 and "sbatch and squeue are not on PATH" in done.stderr
 
 
 # --------------------------------------------------------------- a real Slurm

@@ -11,6 +11,8 @@ so the bound is tight. In float32 rounding grows with every step, and Adam
 divides by it: the first 100 steps of SGD are bounded and the first 20 of Adam.
 """
 
+import math
+import time
 from itertools import product
 
 from bench.kit import files
@@ -113,20 +115,24 @@ def obtain(grid, rows):
     path = grid.out / "certificate.json"
     if grid.shared is None:
         return _kept(path, identity, grid, rows)
+    began = time.time()
     # One of each kind of node: the first makes it, the others wait for it.
     files.make_folder(grid.shared)
     with folder.waited(grid.shared / f"{identity}.lock"):
-        certificate = _kept(grid.shared / f"{identity}.json", identity, grid, rows)
+        certificate = _kept(grid.shared / f"{identity}.json", identity, grid, rows,
+                            began)
     files.write_atomic(path, files.dumps(certificate))
     return certificate
 
 
-def _kept(path, identity, grid, rows):
+def _kept(path, identity, grid, rows, began=math.inf):
     """The certificate at `path` if it is this one and covers all rows, else a new
-    one there."""
+    one there. What it has only a reason for is tried again, unless that was found
+    since `began`, while this process waited."""
     old = load(path)
     if old and old["identity"] == identity and set(map(key, rows)) <= {
-            key(row) for row in old["rows"] if "reason" not in row}:
+            key(row) for row in old["rows"]
+            if "reason" not in row or path.stat().st_mtime > began}:
         return old
     print(f"parity certificate: {len(rows)} runs to compare", flush=True)
     found = make(grid, rows)

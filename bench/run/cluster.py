@@ -1,28 +1,30 @@
 """A comparison on many machines: each block is a job of a cluster, on one node.
 
 A job runs compare.py with the same flags and --block, into a folder of its own,
-OUT/blocks/…, so that runs which are compared were alive together on one node and no
-two jobs write in one place. What is done is known from the records there alone: a
+OUT/blocks/KEY/…, so that runs which are compared were alive together on one node and
+no two jobs write in one place; KEY stands for settings, code and versions, as the
+name of a record does elsewhere. What is done is known from the records there alone: a
 scheduler may forget a job, or take a dead one for alive. Jobs are sent through
 submitit (Slurm, or processes of this machine), an optional package.
 """
 
-import getpass
 import importlib.util
+import math
 import os
+import shutil
 import subprocess
 import sys
 import time
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.kit import files
 from bench.kit.cli import ENVIRONMENT, USAGE, Fault, Stopped, clean, warn, whole, word
-from bench.run import plan, record
+from bench.run import folder, plan, record
 
 PROG = "compare.py"
 POLL_S, LATE_S = 2.0, 30.0  # between two looks; how late a record may be seen
+SKEW_S = 60.0               # between the clocks of two nodes
 MOST = 1000                 # jobs of one submission: Slurm's default limit is 1001
 
 
@@ -51,9 +53,9 @@ class Unit(NamedTuple):
     def __str__(self):
         return f"{self.batch_size}:{self.seed}:{self.repeat}"
 
-    def folder(self, out):
-        """Where its job works."""
-        return folder_of(out) / f"b{self.batch_size}_s{self.seed}_r{self.repeat}"
+    def folder(self, place):
+        """Where its job works; place: that of the comparison."""
+        return place / f"b{self.batch_size}_s{self.seed}_r{self.repeat}"
 
     def holds(self, block, repeats):
         """Is this block of plan.blocks() of it? Where memory makes groups, some runs
@@ -62,9 +64,14 @@ class Unit(NamedTuple):
                    for job in block.jobs)
 
 
-def folder_of(out):
+def place_of(grid, args):
     """Where the jobs of a comparison work, each in a folder of its own."""
-    return Path(out) / "blocks"
+    codes = {name: grid.code(name) for name in {v.contender for v in args.variants}}
+    return grid.out / "blocks" / files.digest([
+        grid.settings, grid.steps, grid.own, args.threads,
+        sorted(map(str, args.variants)), {name: [
+            code["files"], code["versions"], code["python"]]
+            for name, code in codes.items()}])
 
 
 def units(batch_sizes, seeds, repeats):
@@ -84,37 +91,54 @@ def parse(text, every):
 
 # ------------------------------------------------------------ what is done
 
-def found(grid, unit, variants):
-    """{variant: record} of a unit: those of its folder that answer this request, of
-    each variant the newest; a record that cannot be believed is none."""
+def found(grid, unit, args):
+    """[record] of a unit: those of its folder that answer this request, of each run
+    the newest; a record that cannot be believed is none. Where memory made groups,
+    the variant that all have in common has further repeats."""
     records = {}
-    for variant in variants:
-        job = plan.Job(variant, unit.batch_size, unit.seed, unit.repeat)
-        # Under whatever code, versions and machine a node has.
-        paths = (unit.folder(grid.out) / "runs").glob(f"{grid.stem(job)}_*.json")
-        for path in sorted(paths, key=lambda path: path.stat().st_mtime):
-            try:
-                one = record.read(path)
-                grid.agree(one, job, contender=variant.contender, repeat=unit.repeat)
-                records[variant] = one
-            except (files.BadFile, OSError):
-                continue
-    return records
+    for variant in args.variants:
+        for place in range(len(args.variants)):
+            job = plan.Job(variant, unit.batch_size, unit.seed,
+                           unit.repeat + args.repeats * place)
+            # Whatever machine the node is.
+            paths = (unit.folder(args.place) / "runs").glob(f"{grid.stem(job)}_*.json")
+            for path in paths:
+                try:
+                    one = record.read(path)
+                    grid.agree(one, job, contender=variant.contender,
+                               repeat=job.repeat)
+                except (files.BadFile, OSError):
+                    continue
+                if job not in records or (one["block_started_unix_s"]
+                                          > records[job]["block_started_unix_s"]):
+                    records[job] = one
+            if job not in records:
+                break
+    return list(records.values())
 
 
-def finished(records, variants):
-    """Did each run of a unit end in a final state, or can it not be run there?"""
-    return len(records) == len(variants) and all(
-        one["status"] in (*record.FINAL, "unavailable") for one in records.values())
+def finished(records, args, since=math.inf):
+    """Did each run of a unit end in a final state, or can it not be run there, as a
+    job has found since then (seconds of Unix)?"""
+    names = {(v.contender, v.rung, v.feed) for v in args.variants}
+    return names == {(r["contender"], r["config"]["rung"], r["config"]["feed"])
+                     for r in records} and all(
+        r["status"] in record.FINAL or r["status"] == "unavailable"
+        and r["block_started_unix_s"] > since for r in records)
 
 
 # -------------------------------------------------------------- submitting
 
 def executor(args, folder):
-    """submitit's, for --cluster and the flags beside it. Fault 4 without it."""
+    """submitit's, for --cluster and the flags beside it. Fault 4 without it, and where
+    there is no Slurm."""
     if importlib.util.find_spec("submitit") is None:
         raise Fault(ENVIRONMENT, "argument --cluster: needs the package submitit: "
                     f"{sys.executable} -m pip install -r requirements-cluster.txt")
+    if args.cluster == "slurm" and not (shutil.which("sbatch")
+                                        and shutil.which("squeue")):
+        raise Fault(ENVIRONMENT, "argument --cluster: slurm: sbatch and squeue are not "
+                                 "on PATH")
     import submitit
     made = submitit.AutoExecutor(folder=folder, cluster=args.cluster)
     made.update_parameters(
@@ -127,20 +151,29 @@ def executor(args, folder):
     return made
 
 
-def command(unit, out, argv):
-    """What a job runs: the same flags, of one block, in its folder."""
-    return [sys.executable, str(files.ROOT / PROG), *argv, "--cluster", "off",
-            "--block", str(unit), "--out", str(out.resolve())]
+def command(grid, unit, args, argv):
+    """What a job runs: the same flags, what was made of them here, one block, its
+    folder."""
+    local = [] if args.cluster == "slurm" else [
+        # submitit takes its GPUs from a local job that does not ask for some.
+        "env", f"CUDA_VISIBLE_DEVICES={seen}" if (seen := os.environ.get(
+            "CUDA_VISIBLE_DEVICES")) is not None else "--unset=CUDA_VISIBLE_DEVICES"]
+    return [*local, sys.executable, str(files.ROOT / PROG), *argv, "--cluster", "off",
+            "--dataset", grid.settings["dataset"], "--data-dir", str(grid.data_dir),
+            "--variants", *(v.text for v in args.variants
+                            if v.contender != args.control),
+            "--block", str(unit), "--out", str(unit.folder(args.place).resolve())]
 
 
-def alive(known, cluster):
+def alive(known, args):
     """The units whose jobs are waiting or running; known: {unit: job, or the number
     of one that another process has sent}."""
-    if cluster != "slurm":
-        return {unit for unit, job in known.items()
-                if not isinstance(job, str) and not job.done()}
+    if args.cluster != "slurm":  # of another process: who works holds the folder
+        return {unit for unit, job in known.items() if (
+            folder.held(unit.folder(args.place)) if isinstance(job, str)
+            else not job.done())}
     asked = subprocess.run(
-        ["squeue", "--noheader", "--array", "--format=%i", "--user", getpass.getuser()],
+        ["squeue", "--noheader", "--array", "--format=%i", "--user", str(os.getuid())],
         capture_output=True, text=True)
     queued = set(asked.stdout.split())
     if asked.returncode:  # the controller is away: nothing is known
@@ -155,27 +188,34 @@ class Sent:
     def __init__(self, grid, args, argv):
         self.grid, self.args, self.argv = grid, args, argv
         self.file = grid.out / "jobs" / f"{args.cluster}.json"
-        kept = files.read_json(self.file).get("jobs", {})
-        self.known = {
-            unit: kept[str(unit)] for unit in args.units if str(unit) in kept}
+        self.kept = files.read_json(self.file).get("jobs", {})
+        self.known = {unit: self.kept[self._name(unit)] for unit in args.units
+                      if self._name(unit) in self.kept}
         self.told = {}  # of this call
+
+    def _name(self, unit):
+        return f"{self.args.place.name} {unit}"
 
     def send(self, wanted):
         """Submit these units, at once where the cluster has a queue."""
-        folder = self.grid.out / "jobs" / time.strftime("%Y%m%d-%H%M%S")
-        files.make_folder(folder)
+        words = self.grid.out / "jobs" / time.strftime("%Y%m%d-%H%M%S")
+        files.make_folder(words)
         for start in range(0, len(wanted), MOST):
             group = wanted[start:start + MOST]
-            made = executor(self.args, folder)
-            with made.batch():
-                jobs = [made.submit(subprocess.call, command(
-                    unit, unit.folder(self.grid.out), self.argv), cwd=os.getcwd())
-                    for unit in group]
+            made = executor(self.args, words)
+            try:
+                with made.batch():
+                    jobs = [made.submit(subprocess.call, command(
+                        self.grid, unit, self.args, self.argv), cwd=os.getcwd())
+                        for unit in group]
+            except Exception as error:  # submitit's own: sbatch said no
+                raise Fault(ENVIRONMENT, f"argument --cluster: {clean(error, 300)}"
+                            ) from error
             self.known.update(zip(group, jobs))
             self.told.update(zip(group, jobs))
-            files.write_atomic(self.file, files.dumps({"jobs": {
-                str(unit): job if isinstance(job, str) else job.job_id
-                for unit, job in self.known.items()}}))
+            self.kept.update({self._name(unit): job.job_id
+                              for unit, job in zip(group, jobs)})
+            files.write_atomic(self.file, files.dumps({"jobs": self.kept}))
 
     def words(self, unit):
         """The last line that a job of this call has left."""
@@ -190,21 +230,19 @@ class Sent:
         return "it left no words"
 
 
-def run(grid, args, argv, variants):
+def run(grid, args, argv):
     """Send what is missing and wait for it, a line for each block. What is lost stays
     missing: the same command sends it again. Ctrl-C leaves the jobs running."""
     every = args.units
-    left = [unit for unit in every
-            if not finished(found(grid, unit, variants), variants)]
-    sent, begin = Sent(grid, args, argv), time.monotonic()
+    left = [unit for unit in every if not finished(found(grid, unit, args), args)]
+    sent, begin, since = Sent(grid, args, argv), time.monotonic(), time.time()
     print(f"{len(every)} blocks, {len(every) - len(left)} of them done", flush=True)
     # Slurm has a queue; on this machine one job at a time is honest.
     room = MOST * 1000 if args.cluster == "slurm" else 1
     gone, waiting = {}, list(left)
     try:
         while left:
-            busy = alive({u: j for u, j in sent.known.items() if u in left},
-                         args.cluster)
+            busy = alive({u: j for u, j in sent.known.items() if u in left}, args)
             fresh = [u for u in waiting if u not in busy][:max(0, room - len(busy))]
             waiting = [u for u in waiting if u not in fresh and u not in busy]
             if fresh:
@@ -214,10 +252,10 @@ def run(grid, args, argv, variants):
             gone = {unit: gone.get(unit, now) for unit in left
                     if unit not in busy and unit not in waiting}
             for unit in list(left):
-                records = found(grid, unit, variants)
-                if done := finished(records, variants):
-                    ok = sum(one["status"] == "ok" for one in records.values())
-                    words = f"{ok} of {len(variants)} runs finished"
+                records = found(grid, unit, args)
+                if done := finished(records, args, since - SKEW_S):
+                    ok = sum(one["status"] == "ok" for one in records)
+                    words = f"{ok} of {len(records)} runs finished"
                 elif now - gone.get(unit, now) > grace(args.cluster):
                     words = f"not finished: {sent.words(unit)}"
                 else:
@@ -249,6 +287,5 @@ def follow(sent, cluster):
     """How to go on after Ctrl-C."""
     numbers = " ".join(sorted({str(getattr(job, "job_id", job)).partition("_")[0]
                                for job in sent.known.values()}))
-    warn(PROG, "the jobs go on. The same command follows them; " + (
-        f"scancel {numbers} ends them" if cluster == "slurm" else
-        "each ends with its block"))
+    warn(PROG, f"the jobs go on. The same command follows them; scancel {numbers} ends "
+               "them" if cluster == "slurm" else "the same command goes on from there")

@@ -21,6 +21,18 @@ def waited(path):
         yield
 
 
+def held(out):
+    """Does a comparison hold this folder?"""
+    try:
+        with open(out / ".lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def locked(out):
     """Hold the folder `out` (a Path); Fault 5 if another comparison has it or

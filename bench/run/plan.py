@@ -28,6 +28,11 @@ class Variant(NamedTuple):
         return f"{self.contender} {self.rung}" + (
             " (host feed)" if self.feed == "host" else "")
 
+    @property
+    def text(self):
+        """As --variants has it."""
+        return f"{self.contender}:{self.rung}" + ":host" * (self.feed == "host")
+
     def script(self, scripts):
         """The program that has this rung; scripts: {contender: path}."""
         path = scripts[self.contender]

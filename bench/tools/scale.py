@@ -59,7 +59,8 @@ class Model(NamedTuple):
         """The batch size from which a step of so many devices is shorter than one's."""
         numbers = parameters(width)
         sample = self.sample * numbers / self.numbers
-        return math.ceil(self.reduce(devices, numbers) / (sample * (1 - 1 / devices)))
+        least = self.reduce(devices, numbers) / (sample * (1 - 1 / devices))
+        return max(devices, math.ceil(least))  # a sample for each, at least
 
 
 def parameters(width):
@@ -82,8 +83,8 @@ def models(runs):
         start, number, _ = fit([*waits], [*map(np.median, waits.values())])
         count = max(r["processes"] for r in runs)
         hops = 2 * (count - 1)
-        found[name] = Model(fixed, sample, max(0, start) / hops, number * count / hops,
-                            parameters(WIDTHS[0]))
+        found[name] = Model(max(0, fixed), sample, max(0, start) / hops,
+                            number * count / hops, parameters(WIDTHS[0]))
     return found
 
 
@@ -152,8 +153,9 @@ def draw(runs, path):
     for (name, one), line in zip(models(runs).items(), ("-", "--")):
         for n, (size, width) in enumerate(((64, 256), (1024, 256), (65536, 256),
                                            (1024, 4096))):
-            right.plot(devices, [one.step(1, size, width) / one.step(d, size, width)
-                                 for d in devices], line, color=f"C{n}",
+            some = devices[devices <= size]  # a sample for each, at least
+            right.plot(some, [one.step(1, size, width) / one.step(d, size, width)
+                              for d in some], line, color=f"C{n}",
                        label=f"{name}, batch {size:,}, width {width:,}")
     right.plot(devices, devices, color="0.8", lw=1)
     right.set(xscale="log", yscale="log", xlabel="devices, on paper",
