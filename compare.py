@@ -127,7 +127,7 @@ def with_a_gpu(args):
     """The variants, without those that need an NVIDIA GPU where there is none
     or another device was asked for; Fault 4 if none is left."""
     if args.block:  # the submitter has decided; what cannot run here says so
-        return args.variants
+        return [*args.variants]
     here = args.device != "cpu" and (
         args.gres if args.cluster == "slurm" else environment.accelerators())
     without = [v for v in args.variants if RUNGS[v.rung].gpu and not here]
