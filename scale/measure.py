@@ -27,8 +27,9 @@ import numpy as np
 
 import data
 from bench.kit import cli, files
+from bench.kit.flags import add_data
 
-FRAMEWORKS = ("jax", "torch")
+RUNGS = {"jax": "step", "torch": "eager"}  # what is timed of each
 PROCESSES = (1, 2, 4)
 EXACT, SINGLE = 1e-10, 1e-5  # of a loss, relative: float64, float32
 BATCHES = (64, 256, 1024)    # of all processes together, and of each
@@ -47,7 +48,8 @@ def free_port():
 def start(module, count, flags, cores=None):
     """`count` processes of a module with the same flags, on one core each where
     `cores` are given -> the record that the first writes. Fault 1 if one fails."""
-    port, path = free_port(), flags[flags.index("--json") + 1]
+    port, path = free_port(), Path(flags[flags.index("--json") + 1])
+    path.unlink(missing_ok=True)  # what an earlier run has left is not this one's
     shared = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
               **({"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}"} if count > 1 else {})}
     words = [tempfile.TemporaryFile("w+") for _ in range(count)]
@@ -72,7 +74,10 @@ def start(module, count, flags, cores=None):
                         + ("does not end: processes wait for each other. Look first at "
                            "whether all make as many steps" if code == WAITS else
                            f"exit {code}: {cli.clean(said, 200)}"))
-    return files.read_json(Path(path))
+    if not (found := files.read_json(path)):
+        raise cli.Fault(cli.FAILED, f"{' '.join(module)}: {count} processes have left "
+                                    "no record")
+    return found
 
 
 def wait(made):
@@ -100,32 +105,31 @@ def gap(one, two):
     return float(np.max(abs(one - two) / two)) if one.shape == two.shape else np.inf
 
 
-def certify(flags, path, module="scale.parallel_{}"):
+def certify(flags, path):
     """-> [(framework, processes, {precision: largest difference})] from the lesson's
     losses; Fault 1, with the first that is too large."""
     rows = []
-    for framework in FRAMEWORKS:
-        for count in PROCESSES:
-            found = {}
-            for precision, bound, more in (
-                    ("fp64", EXACT, []), ("fp32", SINGLE, ["--examples", "6400"])):
-                asked = [*flags, "--json", str(path), "--optimizer", "sgd", "--lr",
-                         "0.01", "--batch-size", "64", "--epochs", "1",
-                         "--precision", precision, "--rung",
-                         {"jax": "step", "torch": "eager"}[framework], *more]
-                # Both draw their weights from the seed.
-                lesson = start([f"mlp_{framework}"], 1, asked)
-                found[precision] = gap(start([module.format(framework)], count, asked),
-                                       lesson)
-                if not found[precision] <= bound:
+    for framework, rung in RUNGS.items():
+        found = {count: {} for count in PROCESSES}
+        for precision, bound, more in (
+                ("fp64", EXACT, []), ("fp32", SINGLE, ["--examples", "6400"])):
+            asked = [*flags, "--json", str(path), "--optimizer", "sgd", "--lr", "0.01",
+                     "--batch-size", "64", "--epochs", "1", "--precision", precision,
+                     "--rung", rung, *more]
+            lesson = start([f"mlp_{framework}"], 1, asked)
+            for count in PROCESSES:  # both draw their weights from the seed
+                value = found[count][precision] = gap(
+                    start([f"scale.parallel_{framework}"], count, asked), lesson)
+                if not value <= bound:
                     raise cli.Fault(cli.FAILED, (
                         f"NOT PROVED: {framework}, {count} processes, {precision}: a "
-                        f"loss is {found[precision]:.1e} from one process's, allowed "
-                        f"{bound:.0e}. Look first at what a share is, and at whether "
-                        "gradients are averaged"))
-            rows.append([framework, count, found])
+                        f"loss is {value:.1e} from one process's, allowed {bound:.0e}. "
+                        "Look first at what a share is, and at whether gradients are "
+                        "averaged"))
+        for count, gaps in found.items():
+            rows.append([framework, count, gaps])
             print(f"{framework}, {count} processes: " + ", ".join(
-                f"{name} {value:.1e}" for name, value in found.items()), flush=True)
+                f"{name} {value:.1e}" for name, value in gaps.items()), flush=True)
     return rows
 
 
@@ -188,14 +192,14 @@ def measure(flags, path, count, cores, repeat):
     """-> [{"framework", "processes", "batch_size", "repeat", "step_s", "all_reduce":
     {numbers: seconds}}], a step as the median of the steady epochs, in an order that
     the repeat decides."""
-    rows, jobs = [], [(framework, *one) for framework in FRAMEWORKS
+    rows, jobs = [], [(framework, *one) for framework in RUNGS
                       for one in plan(count)]
     for framework, processes, size in random.Random(repeat).sample(jobs, len(jobs)):
         record = start(
             ["scale.measure", "child", framework], processes, [
                 *flags, "--json", str(path), "--optimizer", "sgd", "--lr", "0.01",
                 "--batch-size", str(size), "--epochs", "4", "--examples", "12800",
-                "--rung", {"jax": "step", "torch": "eager"}[framework]], cores)
+                "--rung", RUNGS[framework]], cores)
         rows.append({
             "framework": framework, "processes": processes, "batch_size": size,
             "repeat": repeat, "all_reduce": record["all_reduce"],
@@ -207,11 +211,9 @@ def measure(flags, path, count, cores, repeat):
 
 def main():
     parser = cli.Parser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--dataset", choices=list(data.DATASETS), default="mnist",
-                        help="what is trained on")
-    parser.add_argument("--data-dir", default=os.environ.get("MLP_DATA_DIR", "data"),
-                        help="folder of data sets")
-    parser.add_argument("--out", default="results/scale", help="folder of results")
+    add_data(parser.add_argument)
+    parser.add_argument("--out", type=cli.path, default="results/scale",
+                        help="folder of results")
     args = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(
         os, "sched_getaffinity") else None

@@ -17,7 +17,8 @@ from bench.run import cluster
 pytest.importorskip("submitit", reason="pip install -r requirements-cluster.txt")
 SWEEP = ("--variants", "twig:eager", "twig:step", "--batch-sizes", 64, 65, "--seeds", 0,
          1)
-SLURM = pytest.mark.skipif(not shutil.which("sbatch"), reason="there is no Slurm here")
+SLURM = pytest.mark.skipif(not shutil.which("squeue") or subprocess.run(
+    ["squeue"], capture_output=True).returncode, reason="there is no Slurm here")
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,7 @@ def test_without_slurm_one_line_says_so(tmp_path):
 
 # --------------------------------------------------------------- a real Slurm
 
-def queue(state="all"):
+def queue(state="PENDING,RUNNING"):
     return subprocess.run(["squeue", "-h", "-r", "-o", "%i", "-t", state],
                           capture_output=True, text=True).stdout.split()
 

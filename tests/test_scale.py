@@ -16,7 +16,8 @@ PROVE = """
 from pathlib import Path
 from bench.kit import cli
 from scale import measure
-measure.PROCESSES, measure.FRAMEWORKS, measure.LIMIT_S = {processes}, {frameworks}, 100
+measure.PROCESSES, measure.LIMIT_S = {processes}, 100
+measure.RUNGS = {{name: measure.RUNGS[name] for name in {frameworks}}}
 flags = {flags} + ["--examples", "640"]
 cli.guard(lambda: measure.certify(flags, Path({path!r})) and 0,
           "measure.py")
@@ -70,8 +71,8 @@ FAULTS = {
     "gradients summed, not averaged": (
         "torch", "        state = DistributedDataParallel(state[0]), *state[1:]\n",
         "        model = DistributedDataParallel(state[0])\n"
-        "        model.register_comm_hook(None, lambda _, some: (\n"
-        "            distributed.all_reduce(some.buffer(), async_op=True)\n"
+        "        model.register_comm_hook(None, lambda state, bucket: (\n"
+        "            distributed.all_reduce(bucket.buffer(), async_op=True)\n"
         "            .get_future().then(lambda done: done.value()[0])))\n"
         "        state = model, *state[1:]\n", "fp64: a loss is"),
     "nothing averaged": (
@@ -89,6 +90,9 @@ FAULTS = {
         "scale.parallel_torch, process"),
     "the last batch dropped in JAX": (
         "jax", 'for idx in order]', 'for idx in order[:-1]]', "a loss is inf"),
+    "no record, beside that of the lesson": (
+        "jax", "for function in (setup", "mlp_jax.write_record = lambda *_: None\n"
+        "for function in (setup", "have left no record"),
     "a loss times the devices": (
         "jax", "for function in (setup", "mlp_jax.loss_fn = lambda logits, y: (\n"
         "    jax.device_count() * lesson.loss_fn(logits, y))\nfor function in (setup",

@@ -12,7 +12,6 @@ several. Ways take turns, in another order every round.
 """
 
 import io
-import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +21,7 @@ from PIL import Image
 import data
 from bench.kit import cli
 from bench.kit import program as kit
+from bench.kit.flags import add_data
 
 with kit.importing("torch"):
     import torch
@@ -98,10 +98,7 @@ def same(ways):
 
 def arguments():
     parser = cli.Parser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--dataset", choices=list(data.DATASETS), default="mnist",
-                        help="whose pictures")
-    parser.add_argument("--data-dir", default=os.environ.get("MLP_DATA_DIR", "data"),
-                        help="folder of data sets")
+    add_data(parser.add_argument)
     parser.add_argument("--images", type=int, default=1024, help="of the data set")
     parser.add_argument("--batch-size", type=int, default=32, help="images in a batch")
     parser.add_argument("--workers", type=int, default=kit.cores(),

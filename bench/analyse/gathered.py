@@ -16,10 +16,8 @@ def gathered(runs, args):
         # Where a comparison has grown, its blocks are counted anew.
         number = unit.repeat * len(args.seeds) + args.seeds.index(unit.seed)
         records += [{**r, "block": number} for r in found]
-        names = {(r["contender"], r["config"]["rung"], r["config"]["feed"])
-                 for r in found}
-        records += [nothing(runs, unit, variant, number)
-                    for variant in args.variants if tuple(variant) not in names]
+        records += [nothing(runs, unit, variant, number) for variant in args.variants
+                    if variant not in map(plan.Variant.of, found)]
         ran = [r for r in found if r["status"] == "ok"]
         if certified := [r for r in ran if r["contender"] != args.control]:
             proofs.append(proof_of(unit.folder(args.place), certified))
@@ -43,8 +41,7 @@ def proof_of(place, ran):
     made = {certificate.key(row) for row in shared["rows"]} if shared else {}
     if own and made >= {certificate.key(row) for row in own["rows"]}:
         own = shared
-    several = {(r["contender"], r["config"]["rung"], r["config"]["feed"])
-               for r in ran if not RUNGS[r["config"]["rung"]].own}
+    several = {plan.Variant.of(r) for r in ran if not RUNGS[r["config"]["rung"]].own}
     return certificate.verdict(own, ran, (
         f"parity NOT PROVED: no certificate lies in {str(place)!r}"
         if own is None and len(several) > 1 else None))

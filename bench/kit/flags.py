@@ -15,14 +15,19 @@ from bench.kit.network import SIZE, VISION
 from bench.kit.rungs import RUNGS
 
 
-def add_settings(parser, datasets=tuple(data.DATASETS), vision=False):
-    """Declare the settings that compare.py passes through unchanged; vision: with
-    those of programs of vision/, which the pair does not know."""
-    add = parser.add_argument
+def add_data(add, datasets=tuple(data.DATASETS)):
+    """Which data set, and where it lies; add: a parser's add_argument."""
     add("--dataset", choices=datasets, default="mnist",
         help="digits are generated, never downloaded")
     add("--data-dir", type=cli.path, metavar="DIR", default=data.FOLDER,
         help="holds mnist/*.gz; default: $MLP_DATA_DIR, else data/")
+
+
+def add_settings(parser, datasets=tuple(data.DATASETS), vision=False):
+    """Declare the settings that compare.py passes through unchanged; vision: with
+    those of programs of vision/, which the pair does not know."""
+    add = parser.add_argument
+    add_data(add, datasets)
     add("--split", choices=("standard", "pooled"), default="standard",
         help="50,000/10,000 + official test, or 80/10/10 of all 70,000")
     add("--examples", type=cli.whole(1), metavar="N",

@@ -17,8 +17,8 @@ def speed_table(rows, fastest=()):
           f"{row['ok']} of {row['runs']}",
           Bold(steady(row)) if key(row) in fastest else steady(row),
           row["first_epoch_s"], row["compile_s"],
-          row["test_accuracy"] is not None and (
-              row["test_accuracy"], row["test_accuracy_sd"]) or None) for row in rows],
+          None if row["test_accuracy"] is None else (
+              row["test_accuracy"], row["test_accuracy_sd"])) for row in rows],
         {"test accuracy": SHARE})
 
 

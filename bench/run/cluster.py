@@ -120,17 +120,16 @@ def found(grid, unit, args):
 def finished(records, args, since=math.inf):
     """Did each run of a unit end in a final state, or can it not be run there, as a
     job has found since then (seconds of Unix)?"""
-    names = {(v.contender, v.rung, v.feed) for v in args.variants}
-    return names == {(r["contender"], r["config"]["rung"], r["config"]["feed"])
-                     for r in records} and all(
+    return {*args.variants} == {*map(plan.Variant.of, records)} and all(
         r["status"] in record.FINAL or r["status"] == "unavailable"
         and r["block_started_unix_s"] > since for r in records)
 
 
 # -------------------------------------------------------------- submitting
 
-def executor(args, folder):
-    """submitit's, for --cluster and the flags beside it. Fault 4 without it, and where
+def executor(args, words):
+    """submitit's, for --cluster and the flags beside it, which keeps what jobs say in
+    the folder `words`. Fault 4 without it, and where
     there is no Slurm."""
     if importlib.util.find_spec("submitit") is None:
         raise Fault(ENVIRONMENT, "argument --cluster: needs the package submitit: "
@@ -140,7 +139,7 @@ def executor(args, folder):
         raise Fault(ENVIRONMENT, "argument --cluster: slurm: sbatch and squeue are not "
                                  "on PATH")
     import submitit
-    made = submitit.AutoExecutor(folder=folder, cluster=args.cluster)
+    made = submitit.AutoExecutor(folder=words, cluster=args.cluster)
     made.update_parameters(
         name="compare", timeout_min=args.time, nodes=1, tasks_per_node=1)
     if args.cluster == "slurm":
@@ -238,7 +237,7 @@ def run(grid, args, argv):
     sent, begin, since = Sent(grid, args, argv), time.monotonic(), time.time()
     print(f"{len(every)} blocks, {len(every) - len(left)} of them done", flush=True)
     # Slurm has a queue; on this machine one job at a time is honest.
-    room = MOST * 1000 if args.cluster == "slurm" else 1
+    room = len(every) if args.cluster == "slurm" else 1
     gone, waiting = {}, list(left)
     try:
         while left:

@@ -28,6 +28,12 @@ class Variant(NamedTuple):
         return f"{self.contender} {self.rung}" + (
             " (host feed)" if self.feed == "host" else "")
 
+    @classmethod
+    def of(cls, record):
+        """That of a run."""
+        return cls(record["contender"], record["config"]["rung"],
+                   record["config"]["feed"])
+
     @property
     def text(self):
         """As --variants has it."""

@@ -114,9 +114,9 @@ def section(title, lesson, left, right, pair):
                 for a, b in rows(left, right)) + "</section>")
 
 
-def page(pair=None):
+def page(pair=PAIR):
     """The whole page, of the lesson or of another pair."""
-    lessons, pair = {} if pair else LESSONS, pair or PAIR
+    lessons, end = (LESSONS, "") if pair is PAIR else ({}, ", on several devices")
     left, right = (sections((ROOT / name).read_text("utf-8"))
                    for name in pair.values())
     links = "".join(
@@ -124,7 +124,6 @@ def page(pair=None):
         f'{html.escape(title.replace(".", "", 1))}</a></li>' for title in left)
     parts = "".join(section(title, lessons.get(title, ()), left[title],
                             right[title], pair) for title in left)
-    end = "" if pair is PAIR else ", on several devices"
     return document("book", links=links, parts=parts, **pair,
                     title=f"One MLP, twice: JAX and PyTorch side by side{end}")
 
