@@ -105,9 +105,10 @@ test: $(READY)  ## checks of the pair, then those of the lab
 	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
 	  -m "not slow" tests
 
-siege: $(READY)  ## inject every fault and write docs/reliability.md (2 h)
-	$(call NEEDS,pytest)
-	$(PY) -m pytest -q -p no:cacheprovider --siege tests
+siege: $(READY)  ## inject every fault and write docs/reliability.md (1 h)
+	$(call NEEDS,pytest xdist)
+	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
+	  --siege tests
 
 report: $(READY)  ## results/report.pdf, two pages (puts typst into .venv)
 	@$(call HAVE,$(PY),typst) || { if [ "$(PY)" = .venv/bin/python ]; \

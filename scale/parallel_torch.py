@@ -17,6 +17,7 @@ process's weights to all, and while backward() runs it averages every gradient
 over all processes, so that the same step follows everywhere.
 """
 
+import atexit
 import os
 from types import SimpleNamespace
 
@@ -54,6 +55,7 @@ def setup(args):
     if COUNT > 1:
         distributed.init_process_group(
             "nccl" if args.device == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)  # as NCCL asks
     if RANK:  # the first tells, and writes
         mlp_torch.print = mlp_torch.write_record = lambda *_, **__: None
         args.save = None

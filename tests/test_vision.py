@@ -130,14 +130,14 @@ def test_multiply_adds_are_those_of_torchvision(programs, network, stated):
 
 
 def certify(folder, *flags):
-    return call(folder / "certify.py", "--size", 32, *flags, timeout=900)
+    # At 32 pixels BatchNorm of two images makes rounding too large to compare.
+    return call(folder / "certify.py", "--size", 64, *flags, timeout=900)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", PARAMETERS)
 def test_both_programs_compute_the_same(network):
-    # At 32 pixels ten steps of two images make rounding too large to compare.
-    done = certify(VISION, "--network", network, "--size", 64)
+    done = certify(VISION, "--network", network)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(rf"{network}: answering \S+e-1\d, training", done.stdout)
 

@@ -11,7 +11,8 @@ The model: a step of one device takes a fixed time and one for each sample; N de
 take the fixed time, that of their share, and a ring all-reduce of all gradients
 (Patarasuk and Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002): 2 (N - 1)
 messages one after the other, each with a latency, and 2 (N - 1) / N times all bytes at
-the bandwidth. All four numbers are fitted to what was measured.
+the bandwidth. All four numbers are fitted to what was measured; a message is one of
+each all-reduce of a step, of which XLA makes one for each array.
 """
 
 import math
@@ -63,9 +64,13 @@ class Model(NamedTuple):
         return max(devices, math.ceil(least))  # a sample for each, at least
 
 
+def layers(width):
+    """The lesson's network with other widths: shapes of w and b of each layer."""
+    return dense([784, width, width // 2, 10])
+
+
 def parameters(width):
-    """Of the lesson's network with other widths."""
-    return sum(i * o + o for (i, o), _ in dense([784, width, width // 2, 10]))
+    return sum(map(math.prod, sum(layers(width), ())))
 
 
 def models(runs):
@@ -161,7 +166,6 @@ def draw(runs, path):
     right.set(xscale="log", yscale="log", xlabel="devices, on paper",
               ylabel="times as fast as one")
     right.legend(fontsize=6)
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
 
 

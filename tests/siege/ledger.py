@@ -10,6 +10,7 @@ docs/reliability.md is written. A test tells a count worth publishing by
 
 import os
 import platform
+import time
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -53,7 +54,7 @@ class Ledger:
         self.siege = siege
         self.tests = defaultdict(dict)  # fault: {node id: outcome}
         self.collected = defaultdict(list)  # fault: node ids
-        self.files, self.counts, self.seconds = set(), [], 0.0
+        self.files, self.counts, self.start = set(), [], time.monotonic()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config, items):
@@ -74,17 +75,19 @@ class Ledger:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
-        report = yield
-        self.seconds += report.duration
+        report = yield  # which may be read in another process
+        report.user_properties.append(("faults", injected_by(item)))
+        return report
+
+    def pytest_runtest_logreport(self, report):
         # A call that fails or skips is final; a set-up that passes is not.
         if report.when == "call" or not report.passed:
-            for fault in injected_by(item):
-                self.tests[fault][item.nodeid] = (
-                    report.longrepr[2] if report.skipped and isinstance(
-                        report.longrepr, tuple) else report.outcome)
-            self.counts += [text for name, text in item.user_properties
-                            if name == "siege" and report.passed]
-        return report
+            for name, value in report.user_properties:
+                for fault in value if name == "faults" else ():
+                    self.tests[fault][report.nodeid] = (
+                        report.longrepr[2] if report.skipped and isinstance(
+                            report.longrepr, tuple) else report.outcome)
+                self.counts += [value] * (name == "siege" and report.passed)
 
     def state(self, fault):
         """'held', 'FAILED', 'not run' or the reason why it was skipped."""
@@ -108,7 +111,8 @@ class Ledger:
             write(f"{name:26}{numbers[0]:8}{numbers[1]:10}{numbers[2]:8}"
                   f"{numbers[3]:8}")
         option = config.option
-        if self.complete() and exitstatus in (0, 1) and not (
+        asked = [Path(path).resolve() for path in config.args]
+        if asked == [HERE.parent] and exitstatus in (0, 1) and not (
                 option.keyword or option.markexpr or option.collectonly):
             TARGET.write_text(self.page(rows), "utf-8")
             write(f"written: {TARGET}")
@@ -128,9 +132,10 @@ class Ledger:
 
     def page(self, rows):
         """docs/reliability.md: promises, counts, and the table of faults."""
+        minutes = (time.monotonic() - self.start) / 60
         lines = [(HERE / "promises.md").read_text("utf-8").rstrip(), "",
                  "## What was tried", "",
-                 f"By `make siege` in {self.seconds / 60:.0f} minutes on "
+                 f"By `make siege` in {minutes:.0f} minutes on "
                  f"{platform.system()}, Python "
                  f"{platform.python_version()}, {os.cpu_count()} cores.", "",
                  "| group | faults | injected | held | waived |",
