@@ -141,9 +141,10 @@ def certify(flags, path, cores=None):
 # ---------------------------------------------------------------- measures
 
 def all_reduce(framework, clock):
-    """-> {numbers: seconds of the all-reduces of a step, median of CALLS}, for the
-    gradients of a network of each width, in a process that has joined the others:
-    XLA makes one for each array, PyTorch's wrapper one of all, one after the other."""
+    """-> {numbers: seconds of the all-reduce of a step, median of CALLS}, for the
+    gradients of a network of each width, in a process that has joined the others: in
+    JAX of a list of arrays, which travel one by one, in PyTorch of a single one, as
+    its wrapper has them."""
     found = {}
     for width in WIDTHS:
         shapes = [shape for layer in layers(width) for shape in layer]

@@ -389,6 +389,8 @@ def test_published_results_are_copied_and_the_readme_joined_from_them(
     out, what = tmp_path / "results", found(CASES["full"])
     (out / "figures").mkdir(parents=True)
     output.write(out, what)
+    (out / "scale").mkdir()
+    (out / "scale/scale.md").write_text("of several processes")
     readme = tmp_path / "README.md"
     readme.write_text("before\n" + "old\n".join(publish.MARKS) + "after\n")
     assert publish.main() == 0 and not (target / "all" / "old.png").exists()
@@ -396,7 +398,7 @@ def test_published_results_are_copied_and_the_readme_joined_from_them(
     names = re.findall(r"\]\(([^)]+)\)", page)
     assert all((target / name).exists() for name in names)
     assert {"all/seconds.png", "all/answer.json",
-            "limit/summary.md"} <= {*names}
+            "limit/summary.md", "scale/scale.md"} <= {*names}
     said = json.loads((target / "all/answer.json").read_text())
     assert said["environment"]["cpu_model"] == ["a processor"]
     text = readme.read_text()

@@ -2,8 +2,8 @@
 
     python -m bench.tools.publish NAME
 
-Takes what `make all` and `make floor` left in results/. Nothing is typed by
-hand: summaries, tables and figures are copied, the environment is that of the
+Takes what `make all`, `make floor` and `make scale` left in results/. Nothing is
+typed by hand: summaries, tables and figures are copied, the environment is that of the
 records, and the README's first screen is joined from a summary. What was
 published before and is not in results/ stays as it is.
 """
@@ -24,7 +24,8 @@ from bench.report.table import Bold, Table
 from bench.report.words import name
 from bench.run.plan import SCRIPTS
 
-FILES = ("summary.md", "summary.csv", "results.csv", "answer.json")
+FILES = ("summary.md", "summary.csv", "results.csv", "answer.json", "scale.md",
+         "scale.png")
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
@@ -92,6 +93,8 @@ def main():
     # all` leaves.
     done = {folder for figure in FIGURES.values() for folder in figure.published
             if (ROOT / "results" / folder / "answer.json").exists()}
+    if (ROOT / "results/scale/scale.md").exists():
+        done.add("scale")
     if not done:
         raise Fault(USAGE, "nothing to publish: run make all and make floor")
     target = ROOT / "docs" / "results" / machine

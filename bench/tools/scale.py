@@ -11,8 +11,8 @@ The model: a step of one device takes a fixed time and one for each sample; N de
 take the fixed time, that of their share, and a ring all-reduce of all gradients
 (Patarasuk and Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002): 2 (N - 1)
 messages one after the other, each with a latency, and 2 (N - 1) / N times all bytes at
-the bandwidth. All four numbers are fitted to what was measured; a message is one of
-each all-reduce of a step, of which XLA makes one for each array.
+the bandwidth. All four numbers are fitted to what was measured; where the arrays of
+a step travel one by one, a message is one of each.
 """
 
 import math
