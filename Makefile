@@ -105,7 +105,7 @@ test: $(READY)  ## checks of the pair, then those of the lab
 	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
 	  -m "not slow" tests
 
-siege: $(READY)  ## inject every fault and write docs/reliability.md (1 h)
+siege: $(READY)  ## inject every fault and write docs/reliability.md (2 h)
 	$(call NEEDS,pytest xdist)
 	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
 	  --siege tests

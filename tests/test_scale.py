@@ -18,7 +18,7 @@ from bench.kit import cli
 from scale import measure
 measure.PROCESSES, measure.LIMIT_S = {processes}, 100
 measure.RUNGS = {{name: measure.RUNGS[name] for name in {frameworks}}}
-flags = {flags} + ["--examples", "640"]
+flags = {flags} + ["--examples", "2560"]
 cli.guard(lambda: measure.certify(flags, Path({path!r})) and 0,
           "measure.py")
 """
