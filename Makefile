@@ -108,7 +108,7 @@ test: $(READY)  ## checks of the pair, then those of the lab
 siege: $(READY)  ## inject every fault and write docs/reliability.md (2 h)
 	$(call NEEDS,pytest xdist)
 	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
-	  --siege tests
+	  --no-loadscope-reorder --siege tests
 
 report: $(READY)  ## results/report.pdf, two pages (puts typst into .venv)
 	@$(call HAVE,$(PY),typst) || { if [ "$(PY)" = .venv/bin/python ]; \

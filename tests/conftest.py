@@ -20,7 +20,6 @@ os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
 pytest.register_assert_rewrite("common", "siege.tools")
 
 
-
 @pytest.fixture(scope="session", autouse=True)
 def digits():
     """The generated digits, drawn once (some 10 seconds)."""
@@ -34,6 +33,12 @@ def digits():
 def copied(tmp_path):
     """A copy of the project's programs, to plant something in."""
     return copy_project(tmp_path)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first (`--no-loadscope-reorder`): each goes to one worker."""
+    items.sort(key=lambda item: item.path.name not in
+               ("test_recipe.py", "test_vision.py", "test_parity.py"))
 
 
 # Marks, the option --siege and the table of faults.
