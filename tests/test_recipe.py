@@ -110,10 +110,15 @@ def test_every_recipe_ends_as_it_should(tmp_path, monkeypatch, path):
              "--lr", 1e-4)
     if not chosen.network:
         small = ("--examples", 1280, "--batch-sizes", 64)
-    done = call(ROOT / "compare.py", "--recipe", path, *DIGITS, "--out", tmp_path,
-                *small, "--seeds", 0, 1, "--repeats", 1,
-                *(("--steps", 40) if chosen.steps else ("--epochs", 2)), timeout=1200)
+    for attempt in range(3):
+        out = tmp_path / str(attempt)
+        done = call(ROOT / "compare.py", "--recipe", path, *DIGITS, "--out", out,
+                    *small, "--seeds", 0, 1, "--repeats", 1, timeout=1200,
+                    *(("--steps", 40) if chosen.steps else ("--epochs", 2)))
+        # Other tests run beside it: two epochs of a tenth of a second may both be
+        # read late. Whoever sees that runs it again.
+        if "NOT FAIR: the parent's clock agrees" not in done.stderr:
+            break
     assert done.returncode == (path.stem in FLAWED), done.stdout + done.stderr
     assert FLAWED.get(path.stem, "rules hold") in done.stdout + done.stderr
-    assert (tmp_path / "report.html").exists() and any(
-        (tmp_path / "figures").iterdir())
+    assert (out / "report.html").exists() and any((out / "figures").iterdir())
