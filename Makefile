@@ -110,6 +110,7 @@ siege: $(READY)  ## inject every fault and write docs/reliability.md (2 h)
 	$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
 	  --no-loadscope-reorder --siege tests
 
+# For a name on it: make report ARGS='--author "A. Name"'
 report: $(READY)  ## results/report.pdf, two pages (puts typst into .venv)
 	@$(call HAVE,$(PY),typst) || { if [ "$(PY)" = .venv/bin/python ]; \
 	  then $(PY) -m pip install -q typst; \

@@ -52,7 +52,8 @@ QUICK = {"variants": [v for v in FULL["variants"] if v.contender != "torch"
 
 def make_parser():
     """Every option of this program."""
-    parser = cli.Parser(prog=PROG, description=(__doc__ or "").partition("\n")[0])
+    parser = cli.Parser(prog=PROG, description=__doc__, epilog="rungs:\n" + "\n".join(
+        f"  {name:6} {rung.text}" for name, rung in RUNGS.items()))
     add = parser.add_argument
     add("--quick", action="store_true",
         help="one seed, two epochs, two batch sizes, the cheap rungs")
@@ -60,6 +61,7 @@ def make_parser():
     add("--only", choices=("certify", "audit", "report"),
         help="certify: every rung and feed, no runs; audit: what is done; "
              "report: report.pdf of what is done")
+    add("--author", type=cli.line, metavar="NAME", help="of report.pdf")
     add("--variants", nargs="+", metavar="NAME:RUNG[:FEED]",
         help="default: " + " ".join(
             f"{v.contender}:{v.rung}" for v in FULL["variants"]))
@@ -82,7 +84,7 @@ def make_parser():
         help="cores that a run may use; default: all")
     add("--contender", action="append", default=[], metavar="NAME=SCRIPT",
         help="another script, which uses bench.kit.program; may be repeated")
-    add("--out", type=cli.path, default="results", metavar="DIR", help=" ")
+    add("--out", type=cli.path, default="results", metavar="DIR", help="of results")
     add("--timeout", type=cli.seconds, default=1800.0, metavar="S",
         help="seconds that a run may work; waiting for its turn is free")
     cluster.add_options(add)
@@ -166,14 +168,15 @@ def main():
             found = compare(args, runs)
             if args.block:  # its records are what counts
                 return ending(args, found, True)
-        drawn = output.write(runs.out, found, pdf=args.only == "report")
+        drawn = output.write(runs.out, found, args.only == "report", args.author)
     sections = (("Audit", "Parity") if args.only == "audit"
                 else args.chosen.sections)
     if args.chosen.title:
         print(f"\n{args.chosen.title}")
     print(f"\n{output.printed(found, sections)}")
     for name, file in (("report", "report.html"), ("summary", "summary.md"),
-                       ("figures", "figures")):
+                       ("figures", "figures"), ("paper", "report.pdf"))[
+                           :4 if args.only == "report" else 3]:
         print(f"{name:8} {os.path.join(args.out, file)}")
     return ending(args, found, drawn)
 

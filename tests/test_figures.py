@@ -1,6 +1,7 @@
 """The figures: each has an entry, is drawn where it has something to show,
 and says below what a reader needs to judge it."""
 
+import re
 import subprocess
 import sys
 
@@ -67,28 +68,30 @@ def test_the_registry_is_there_without_matplotlib():
 def test_an_entry_says_what_its_figure_shows():
     assert len({entry.title for entry in FIGURES.values()}) == len(FIGURES)
     assert all(len(entry.caption) > 20 for entry in FIGURES.values())
-    assert [stem for stem in FIGURES if FIGURES[stem].front] == ["ratios"]
 
 
 def test_a_figure_is_drawn_where_it_has_something_to_show(drawn):
     assert set(drawn(Found(runs([256], 1, epochs=1), PROVED, [], {}))) == {
-        "seconds", "parts", "final"}
+        "seconds", "parts", "final", "throughput"}
     figures = drawn(Found(runs(SIZES), PROVED, [], {}))
     assert set(figures) == set(FIGURES) - {
         "answers", "energy", "waterfall", "parity"}
-    title, below = words(figures["seconds"])
-    assert title == "Seconds per epoch on MNIST"
+    title, below = words(figures["parts"])
+    assert title.replace("\n", " ").startswith("Training is 55% of a run of torch")
     assert below.endswith("adam lr 0.001; 42 of 42 runs; 3 of 7 batch sizes "
                           "parity proved")
     assert "batch sizes" not in words(figures["ratios"])[1]
+    # What is seen at once fits a phone, and two of it a page.
+    assert {stem for stem, one in figures.items() if one.get_figwidth() == 3.4} == {
+        stem for stem in figures if FIGURES[stem].open}
 
 
 def test_what_is_not_proved_is_said_in_the_title(drawn):
     figures = drawn(Found(comparison(), (False, "parity NOT PROVED: x", None),
                           [], {}))
-    for figure in figures.values():
+    for stem, figure in figures.items():
         assert "(parity NOT PROVED)" in words(figure)[0].replace("\n", " ")
-        assert words(figure)[1].endswith("parity NOT PROVED: x")
+        assert FIGURES[stem].open or words(figure)[1].endswith("parity NOT PROVED: x")
 
 
 @pytest.mark.parametrize("records, unfair", [([], []), (comparison(), ["x"])])
@@ -99,7 +102,7 @@ def test_without_a_fair_comparison_there_is_only_the_certificate(
     found.unfair = unfair
     figures = drawn(found)
     assert list(figures) == ["parity"]
-    assert words(figures["parity"])[0] == "One computation"
+    assert words(figures["parity"])[0].startswith("The losses of all variants")
 
 
 def test_where_only_the_control_has_finished_nothing_is_drawn(drawn):
@@ -176,3 +179,33 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
     assert {path.suffix for path in files} == {".png", ".svg"}
     assert all(path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
                for path in files)
+
+
+def test_marks_say_what_they_are_and_colours_follow_the_page(tmp_path):
+    from bench.report.figures.svg import inline
+    draw(tmp_path, Found(comparison(), PROVED, [], {}))
+    text = (tmp_path / "seconds.svg").read_text("utf-8")
+    part = inline(text, "seconds", 'a "label"')
+    told = re.findall(r'class="mark" data-tell="([^"]*)"', part)
+    assert any(re.match(r"jax step, batch 256: 0\.5\d+ \(.*\) s, 3 runs", one)
+               for one in told)
+    assert sum(one.endswith(" s, block 1, seed 0") for one in told) == 4
+    assert "var(--jax)" in part and "#0072b2" not in part and "#0072b2" in text
+    assert not re.search(r' id="(?!seconds-)', part) and "a &quot;label&quot;" in part
+    # Letters stay letters, and no number of them is cut.
+    shown, drawn_ = (re.findall(r">([^<>]+)</text>", one) for one in (part, text))
+    assert shown == drawn_ and "0.508" in shown
+
+
+def test_a_bar_of_a_waterfall_reaches_as_far_as_its_seconds(drawn):
+    found = Found(comparison(), PROVED, [], {})
+    bar = ("torch", "eager"), ("torch", "step")
+    found.waterfalls = {("torch", 256): [(bar, [1e-3] * 3), (
+        ("bare", "products"), [-2e-4] * 3), (("products", None), [2e-3] * 3)]}
+    axis, = drawn(found)["waterfall"].axes
+    ends = sorted((bar.get_x(), bar.get_x() + bar.get_width(), bar.get_hatch())
+                  for bar in axis.patches)
+    steps = 50_000 // 256
+    np.testing.assert_allclose([end[:2] for end in ends], np.multiply(steps, [
+        (0, 2e-3), (1.8e-3, 2.8e-3), (2e-3, 1.8e-3)]))
+    assert [bool(hatch) for *_, hatch in ends] == [False, False, True]

@@ -113,8 +113,8 @@ def test_every_recipe_ends_as_it_should(tmp_path, monkeypatch, path):
     for attempt in range(3):
         out = tmp_path / str(attempt)
         done = call(ROOT / "compare.py", "--recipe", path, *DIGITS, "--out", out,
-                    *small, "--seeds", 0, 1, "--repeats", 1, timeout=1200,
-                    *(("--steps", 40) if chosen.steps else ("--epochs", 2)))
+                    *small, *(("--steps", 40) if chosen.steps else ("--epochs", 2)),
+                    "--seeds", 0, 1, "--repeats", 1, timeout=1200)
         # Other tests run beside it: two epochs of a tenth of a second may both be
         # read late. Whoever sees that runs it again.
         if "NOT FAIR: the parent's clock agrees" not in done.stderr:

@@ -172,8 +172,9 @@ def find_width(controls):
 
 def pooled(found):
     """Each framework's fastest variant over all batch sizes together ->
-    Compared, or None where there are no two such. In each block the mean of
-    the logarithms over the batch sizes, then the interval over blocks."""
+    Compared, whose keys have no batch size, or None where there are no two
+    such. In each block the mean of the logarithms over the batch sizes, then
+    the interval over blocks."""
     times, best = {}, {}  # {variant: log seconds at each size}, {name: variant}
     for (*variant, _), members in found.groups.items():
         if seconds := stats.median(r["timing"]["steady_epoch_s"]
@@ -184,8 +185,7 @@ def pooled(found):
             best.setdefault(variant[0], variant)
     two = [best[name] for name in found.pair if name in best]
     sized = [[(*variant, size) for variant in two] for size in found.sizes]
-    if len(two) != 2 or len(sized) < 2 or not all(
-            alike(found.groups, *keys) for keys in sized):
+    if len(two) != 2 or not all(alike(found.groups, *keys) for keys in sized):
         return None
     logs = together(*(log_ratios(found.groups, *keys) for keys in sized))
     return judged(found, *((*variant, None) for variant in two),
@@ -211,6 +211,16 @@ def gap(groups, first, second):
     if not one:
         return None
     return compared(first, second, *stats.mean(np.subtract(one, two)), len(one), 0)
+
+
+def pooled_gap(found, two):
+    """The same for the two variants of pooled(), over all batch sizes: for each
+    seed the mean of the differences, then their interval over seeds."""
+    rows = [[*map(scores_by_seed, (found.groups[(*key[:3], size)] for key in two[:2]))]
+            for size in found.sizes]
+    scores = np.array(together(*(scores for row in rows for scores in row)))
+    gaps = np.mean(scores[::2] - scores[1::2], axis=0)
+    return compared(*two[:2], *stats.mean(gaps), len(gaps), 0) if len(gaps) else None
 
 
 # -------------------------------------------------------------- compilation

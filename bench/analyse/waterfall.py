@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from bench.analyse import stats
 from bench.analyse.groups import by_block, together
 
 # From the top down; a level that was not run is stepped over.
@@ -47,6 +48,23 @@ def waterfalls(groups, floors):
     """{(framework, batch size): waterfall} of all that there are."""
     return {(framework, size): bars for framework in LEVELS for size in sorted(floors)
             if (bars := waterfall(groups, floors, framework, size))}
+
+
+def gap(found, fast, slow):
+    """Two keys of one batch size -> (seconds that an epoch of the slow one takes
+    longer, those that its framework's products alone do: [a value a block]; (how
+    many times as long these take, interval or None)), or None where the products
+    of both were not measured."""
+    rows = found.floors.get(fast[3], {})
+    mine, theirs = ({block: row["libraries"].get(key[0]) for block, row in rows.items()}
+                    for key in (fast, slow))
+    if None in (*mine.values(), *theirs.values()):
+        return None
+    quick, long, few, many = together(*(
+        by_block(found.groups.get(key, ()), "steady_epoch_s") for key in (fast, slow)),
+        mine, theirs)
+    return (np.subtract(long, quick), np.subtract(many, few),
+            stats.ratio(many, few)) if quick else None
 
 
 def ends(groups, floors, framework, size, again=""):

@@ -120,14 +120,23 @@ def _outcome(main, prog):
 
 # --------------------------------------------------------------- arguments
 
+class Help(argparse.ArgumentDefaultsHelpFormatter,
+           argparse.RawDescriptionHelpFormatter):
+    """Names a default once: not where there is none, or the text says it."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, []) or action.default is False or (
+                "default" in action.help):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with whole option names, defaults in the help, and one line
     in place of the usage text when something is wrong."""
 
     def __init__(self, **kwargs):
-        super().__init__(
-            allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+        super().__init__(allow_abbrev=False, formatter_class=Help, **kwargs)
 
     def parse_args(self, args=None, namespace=None):
         for text in sys.argv[1:] if args is None else args:
@@ -186,6 +195,15 @@ def word(text):
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.,:=+-]{0,99}", text):
         raise argparse.ArgumentTypeError(
             f"{clean(text, 80)!r} is not a word of letters, digits and _.,:=+-")
+    return text
+
+
+def line(text):
+    """Argument type: a text to print, on one line."""
+    if not text.strip() or not text.isprintable() or len(text) > 200:
+        raise argparse.ArgumentTypeError(
+            f"{clean(text, 80)!r} is no text of a line: it is empty, longer than 200 "
+            "characters, or has one that is not printed")
     return text
 
 

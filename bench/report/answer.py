@@ -1,24 +1,49 @@
-"""What comes first: the sentences that a comparison's numbers support.
+"""What comes first, everywhere: the sentences that a comparison's numbers
+support.
 
 Never more than an interval allows: where it contains 1 (or 0) the sentence
 says that no difference is shown, and where there is none, that there are too
 few runs to say.
 """
 
+import math
+
 from bench.analyse import ratios
 from bench.analyse.groups import cold, key, steady
-from bench.report import words
-from bench.report.words import listed, name, plural, three, verdict, with_span
+from bench.report.reasons import reasons
+from bench.report.table import Table
+from bench.report.words import (
+    FRAMEWORKS,
+    TEXTS,
+    at_sizes,
+    between,
+    listed,
+    name,
+    plural,
+    verdict,
+    with_span,
+)
 
 
 def answer(found):
-    """Paragraphs: what is wrong, speed, waiting, accuracy."""
+    """Section: the first screen, then accuracy, compiling and the first reason, a
+    sentence each."""
+    if not found.done:
+        return screen(found)
+    why = [text for _, text in reasons(found)[:1]]
+    return [*screen(found), *accuracy(found), *compiling(found), *why]
+
+
+def screen(found):
+    """What is wrong; one sentence on who is faster; a row per batch size."""
     if not found.done:
         return ["No run finished, so there is nothing to compare; the reasons "
                 "are below."]
-    return list(filter(None, (
-        *trouble(found), None if found.unfair else speed(found),
-        waiting(found), accuracy(found))))
+    if found.unfair:
+        return [*trouble(found)]
+    two = ratios.pooled(found)
+    faster = [headline(found, two), beside(found, two)] if two else speed(found)
+    return [*trouble(found), *faster, *others(found)]
 
 
 def trouble(found):
@@ -42,47 +67,116 @@ def trouble(found):
                f"{len(found.records)} finished.")
 
 
+# ------------------------------------------------------------------- speed
+
+def turned(two):
+    """(faster, slower, ratio below 1, its interval or None)"""
+    fast, slow, value, span, *_ = two
+    if value > 1:
+        return slow, fast, 1 / value, span and (1 / span[1], 1 / span[0])
+    return fast, slow, value, span
+
+
+def claim(found, two):
+    """'JAX takes 0.7 (0.6 to 0.8) of PyTorch's time', or that no difference is
+    shown; two: of ratios.pooled()."""
+    fast, slow, value, span = turned(two)
+    # What would have been told apart from 1: half the width of the interval.
+    seen = math.sqrt(span[1] / span[0]) - 1 if span else 0
+    return TEXTS["verdicts"]["first"][two.verdict].format(
+        fast=FRAMEWORKS[fast[0]], slow=FRAMEWORKS[slow[0]],
+        much=with_span(value, span), seen=f"{seen:.1%}",
+        width=f"{math.expm1(found.width or 0):.1%}")
+
+
+def headline(found, two):
+    """One ratio for the whole comparison, and where it is the other way round."""
+    fast, slow, *_ = turned(two)
+    over = f" over {len(found.sizes)} batch sizes" * (len(found.sizes) > 1)
+    turns = [one.first[3] for one in map(
+        lambda size: at(found, two, size), found.sizes)
+        if two.order and one and one.order and one.order[0][0] != two.order[0][0]]
+    other = (f" It is {FRAMEWORKS[slow[0]]} that is faster{at_sizes(turns)}."
+             if turns else "")
+    return (f"{claim(found, two)}: {name(fast)} against {name(slow)}, the fastest "
+            f"variant of each{over}, in {plural(two.count, 'block')}.{other}")
+
+
+def at(found, two, size):
+    """Compared of those two variants at one batch size, or None."""
+    return ratios.alike_ratio(found, [(*one[:3], size) for one in two[:2]])
+
+
+def beside(found, two):
+    """A row per batch size: that same pair, and a rung that is faster there."""
+    known, rows = {key(row): row for row in found.rows}, []
+    for size in found.sizes:
+        mine = [known[*one[:3], size] for one in two[:2]]
+        one = at(found, two, size)
+        who = (FRAMEWORKS[one.order[0][0]] if one.order else verdict(one, "speed")
+               ) if one else None
+        rows.append((
+            size, *(row["steady_epoch_s"] for row in mine),
+            one and (one.value, one.span), "; ".join(filter(None, (
+                who, *quicker(found, size, mine)))),
+            *(row["first_epoch_s"] for row in mine)))
+    names = [*map(name, two[:2])]
+    return Table(["batch", *(f"{one}, s" for one in names), "ratio", "faster",
+                  *(f"first: {one}, s" for one in names)], rows)
+
+
+def quicker(found, size, rows):
+    """Of each framework the rung that is decidedly faster here than that of
+    `rows`."""
+    for row in rows:
+        best = found.ranked(size, row["contender"])[0]
+        two = best != key(row) and ratios.alike_ratio(found, [best, key(row)])
+        if two and two.order == (best, key(row)):
+            yield (f"{name(best)} takes {with_span(two.value, two.span)} of "
+                   f"{name(two.second)}")
+
+
+def others(found):
+    """Libraries beside the pair."""
+    those = sorted(ratios.peers(found), key=lambda two: two.value)
+    if those:
+        least, most = ((f"{with_span(two.value, two.span)} ({name(two.first)}, batch "
+                        f"{two.first[3]})") for two in (those[0], those[-1]))
+        yield (f"Other libraries take {least} to {most} times as long as the pair's "
+               "fastest variant with the same framework." if len(those) > 1 else
+               f"{name(those[0].first)} takes {least} times as long as "
+               f"{name(those[0].second)}.")
+
+
 def speed(found):
-    """The best rung of each framework against the other's, by batch size."""
+    """The best rung of each framework against the other's, by batch size; of one
+    framework its seconds."""
     kinds = {}  # what is said: the ratios that it is said of
     for size in found.sizes:
         best = [key for one in found.pair
                 for key in found.ranked(size, one)[:1]]
         if two := ratios.alike_ratio(found, best):
-            said = verdict(two, "answer", lambda key: words.FRAMEWORKS[key[0]])
+            said = verdict(two, "answer", lambda key: FRAMEWORKS[key[0]])
             kinds.setdefault(said, []).append(two)
     if not kinds:
-        return alone(found)
+        return [alone(found)]
     parts = []
     for said, compared in kinds.items():
-        sizes = [two.first[3] for two in compared]
-        parts.append(f"at batch size{'s' * (len(sizes) > 1)} {listed(sizes)} "
-                     + said + f" ({_times(compared)})" * bool(compared[0].order))
+        parts.append(said + at_sizes(two.first[3] for two in compared)
+                     + f" ({_times(compared)})" * bool(compared[0].order))
     counts = {two.count for compared in kinds.values() for two in compared
               if two.span}
     over = (", with 95 % intervals over " + f"{min(counts)} to " * (
         len(counts) > 1) + plural(max(counts), "block")) if counts else ""
-    return together(found) + (
-        "Steady epochs, the fastest rung of each framework in these runs: "
-        f"{listed(parts)}{over}.")
-
-
-def together(found):
-    """One ratio for the whole comparison, where there are several sizes."""
-    two = ratios.pooled(found)
-    return (f"Over the {len(found.sizes)} batch sizes {_times([two])}"
-            + ("" if two.order else f" ({verdict(two, 'answer')})") + ". "
-            ) if two else ""
+    return ["Steady epochs, the fastest rung of each framework at each batch size: "
+            f"{listed(parts)}{over}."]
 
 
 def _times(compared):
     """'jax step takes 0.7 (0.6 to 0.8) of the time of torch step', always
     the faster over the slower."""
     texts = {}
-    for fast, slow, value, span, *_ in compared:
-        if value > 1:
-            fast, slow, value = slow, fast, 1 / value
-            span = span and (1 / span[1], 1 / span[0])
+    for fast, slow, value, span in map(turned, compared):
         texts.setdefault((name(fast), name(slow)), []).append(
             with_span(value, span))
     return "; ".join(f"{fast} takes {listed(some)} of the time of {slow}"
@@ -96,12 +190,15 @@ def alone(found):
              if row["steady_epoch_s"] is not None]
     lead = ("The ratios stand in the table Ratios" if ratios.every(found) else
             "There is nothing to compare with")
-    return (f"{lead}; a steady epoch takes {listed(parts[:6])}." if parts else
+    return (f"{lead}; a steady epoch takes {listed(parts[:6])}"
+            + ", …" * (len(parts) > 6) + "." if parts else
             "No run had a second epoch, so no steady epoch was timed.")
 
 
-def waiting(found):
-    """What must be waited for before the first step."""
+# --------------------------------------------------------------- compiling
+
+def compiling(found):
+    """What must be waited for before the first step, and when it is repaid."""
     compiles, eager = {}, {}
     for row in found.rows:
         if row["ok"]:
@@ -109,42 +206,58 @@ def waiting(found):
             kind.setdefault(f"{row['contender']} {row['rung']}", []).append(
                 row["compile_s"])
     if not compiles:
-        return None
-    parts = [f"{who} {' to '.join(dict.fromkeys(map(three, ends)))} s"
-             for who, values in compiles.items()
-             for ends in [(min(values), max(values))]]
+        return []
+    parts = [f"{who} {between(values)} s" for who, values in compiles.items()]
     warm = any(r.get("cache") == "warm" and r["timing"]["compile_s"]
                for members in found.groups.values() for r in cold(members))
     cache = "a cache that was filled before" if warm else "an empty cache"
     nothing = (f"; {listed(sorted(eager))} compile{'s' * (len(eager) == 1)} "
                "nothing ahead" if eager else "")
-    return (f"Before its first step a run compiles: {listed(parts)} (medians, "
-            f"by batch size, with {cache}){nothing}.")
+    return [f"Before its first step a run compiles: {listed(parts)} (medians, "
+            f"by batch size, with {cache}){nothing}.", *repaid(found)]
 
+
+def repaid(found):
+    """By faster epochs than those of the textbook loop."""
+    said = {}  # {variant: ([epochs, …], {verdict: [batch size, …]})}
+    for one, _, epochs, _, code in ratios.repayments(found.groups):
+        values, lost = said.setdefault(name(one), ([], {}))
+        if epochs is None:
+            lost.setdefault(code, []).append(one[3])
+        else:
+            values.append(epochs)
+    parts = []
+    for who, (values, lost) in said.items():
+        if values:
+            parts.append(f"{who} after {between(values)} epochs")
+        parts += [f"{who} {TEXTS['verdicts']['compiling'][code]}{at_sizes(sizes)}"
+                  for code, sizes in lost.items()]
+    if parts and not found.unfair:
+        yield ("Faster epochs than those of torch eager repay compiling: "
+               f"{'; '.join(parts)} (section Break-even has the intervals).")
+
+
+# ---------------------------------------------------------------- accuracy
 
 def accuracy(found):
     """How well the networks do, and whether the frameworks differ."""
     if found.only_timed:
-        return None
-    scores = [100 * r["final"]["test_accuracy"] for r in found.done]
-    text = f"Test accuracy is {min(scores):.2f} %"
+        return
+    scores = [r["final"]["test_accuracy"] for r in found.done]
+    text = f"Test accuracy is {min(scores):.2%}"
     if len(scores) > 1:
-        text += f" to {max(scores):.2f} % over {len(scores)} runs"
-    gaps = [two for first, second in ratios.accuracy_pairs(found.groups)
-            if [first[0], second[0]] == found.pair and not found.unfair
-            and ratios.alike(found.groups, first, second)
-            and (two := ratios.gap(found.groups, first, second))]
-    if not gaps:
-        return text + "."
-    higher = ["{} is higher than {} at batch size {}".format(
-        *map(name, two.order), two.first[3]) for two in gaps if two.order]
-    shown = "and no pair by more than the noise of the seeds"
-    if higher:
-        shown = (f"of {plural(len(gaps), 'pair')} {len(higher)} by more than "
-                 "the noise of the seeds (one in twenty is expected by "
-                 f"chance): {'; '.join(higher)}")
-    elif {two.verdict for two in gaps} == {ratios.FEW}:
-        shown = "with too few seeds to say more"
-    return (f"{text}; between the frameworks the means differ by at most "
-            f"{100 * max(abs(two.value) for two in gaps):.2f} percentage "
-            f"points, {shown}.")
+        text += f" to {max(scores):.2%} over {len(scores)} runs"
+    pooled = None if found.unfair else ratios.pooled(found)
+    two = pooled and ratios.pooled_gap(found, pooled)
+    if not two:
+        yield f"{text}."
+        return
+    value, span = f"{100 * two.value:+.2f}", ""
+    if two.span:
+        span = " ({:+.2f} to {:+.2f})".format(*(100 * end for end in two.span))
+    better = {ratios.FIRST: two.first, ratios.SECOND: two.second}.get(two.verdict)
+    said = (f"{name(better)} is more accurate" if better else
+            TEXTS["verdicts"]["accuracy"][two.verdict])
+    yield (f"{text}. Between the frameworks: {said}; {name(two.first)} less "
+           f"{name(two.second)} is {value}{span} percentage points, over "
+           f"{plural(two.count, 'seed')}.")

@@ -7,7 +7,7 @@ from bench.analyse import costs, stats
 from bench.analyse.groups import key
 from bench.kit import network
 from bench.report.table import Table, by_variant
-from bench.report.words import TEXTS, three
+from bench.report.words import TEXTS, between, listed, three
 
 MIB = 2**20
 SHOWN = ("floor", "floor-again", "dispatch", "latency", "energy",
@@ -36,6 +36,18 @@ def compilation(found):
 def operations(found):
     """Section: what a step consists of."""
     return once(found, TEXTS["heads"]["operations"], "{:.0f}".format)
+
+
+def peaks(found):
+    """What processes and devices held at most."""
+    for place, what in (("host", "process"), ("device", "device")):
+        held = {}
+        for row in found.rows:
+            if peak := row[f"{place}_peak_mib"]:
+                held.setdefault(f"{row['contender']} {row['rung']}", []).append(peak)
+        if held:
+            yield (f"At its peak a {what} held: " + listed([
+                f"{who} {between(values)}" for who, values in held.items()]) + " MiB.")
 
 
 def memory(found):

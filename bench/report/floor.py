@@ -7,7 +7,7 @@ from bench.analyse.floor import fits, orders, shares
 from bench.analyse.groups import together
 from bench.analyse.waterfall import ends
 from bench.report.table import PERCENT, Table, by_variant
-from bench.report.words import TEXTS, name, three, with_span
+from bench.report.words import TEXTS, listed, name, three, with_span
 from bench.run.plan import AGAIN
 
 
@@ -21,6 +21,15 @@ def bar_words(bar):
               for level in (upper, lower or "nothing")]
     return TEXTS["bars"].get(", ".join(levels), "from {} to {}".format(
         *(level.split()[-1] for level in levels)))
+
+
+def closeness(found):
+    """The share of the floor of each framework's fastest variant."""
+    parts = [f"{name(key)} {with_span(*share, form=PERCENT)} at batch size {key[3]}"
+             for key, _, _, share in shares(found)
+             if found.ranked(key[3], key[0])[:1] == [key] and key[0] in found.pair]
+    if parts:
+        yield (f"Of the speed that the matrix products alone allow: {listed(parts)}.")
 
 
 def floor(found):

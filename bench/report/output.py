@@ -8,7 +8,7 @@ summary.md       the same to read, with ratios, certificate, audit, failures
 summary.tex      its tables for LaTeX
 answer.json      its first sentences, and where they were found
 report.html      all of it on one page, with the figures inside
-report.pdf       the short form, when it is asked for
+report.pdf       the short form, when it is asked for, from what lies in paper/
 figures/         each as .png and .svg
 """
 
@@ -25,7 +25,7 @@ from bench.report import paper, words
 from bench.report.figures.registry import FIGURES, draw
 from bench.report.page import DATA, TABLES, page
 from bench.report.render import as_csv, as_latex, as_markdown, as_terminal
-from bench.report.sections import head, sections
+from bench.report.sections import QUESTIONS, asked, head, sections
 from bench.report.table import Table
 from bench.run import environment
 
@@ -119,9 +119,9 @@ def printed(found, titles):
 
 # -------------------------------------------------------------------- all
 
-def write(out, found, pdf=False):
-    """Make every table and figure -> were the figures made? pdf: report.pdf,
-    too."""
+def write(out, found, pdf=False, author=None):
+    """Make every table and figure -> were the figures made? pdf: report.pdf of
+    this author, too."""
     parts, top = sections(found), head(found)
     for name, text in {
             "results.csv": as_csv(
@@ -129,16 +129,13 @@ def write(out, found, pdf=False):
             "iterations.csv": as_csv([*RUN[:7], "step", "loss", "accuracy"],
                                      step_rows(found.records)),
             "summary.csv": as_csv(SUMMARY, map(dict.values, found.rows)),
-            "summary.md": as_markdown([f"# {as_markdown(top.values())}", *(
-                part for title, blocks in parts.items()
-                for part in (f"## {title}", *blocks))]) + "\n",
+            "summary.md": as_markdown(summary(found, parts)) + "\n",
             "summary.tex": "\n".join(
                 f"% {title}\n{as_latex(block)}"
                 for title, blocks in parts.items()
                 for block in blocks if isinstance(block, Table)),
             "answer.json": json.dumps({
-                **top, "answer": parts["Answer"],
-                "fastest": sorted(ratios.fastest(found)),
+                **top, "answer": as_markdown(parts["Answer"]),
                 "speeds": speeds(found), "ratios": [
                     [two.first, two.second, two.value, two.span]
                     for two in ratios.every(found) if not found.unfair],
@@ -149,8 +146,18 @@ def write(out, found, pdf=False):
     drawn = _read(out / STAMP) == _stamp(out) or draw_all(out, found)
     write_atomic(out / "report.html", page(out, found, parts))
     if pdf:
-        paper.write(out, found)
+        paper.write(out, found, author)
     return drawn
+
+
+def summary(found, parts):
+    """Blocks of summary.md: the answer, then every question with its sections."""
+    yield from (f"# {as_markdown(head(found).values())}", "## Answer")
+    yield from parts["Answer"]
+    for name, (says, made) in asked(found, parts):
+        yield from (f"## {QUESTIONS[name].title}", *says)
+        for title, blocks in made.items():
+            yield from (f"### {title}", *blocks)
 
 
 def draw_all(out, found):

@@ -1,10 +1,9 @@
 """report.html: everything that a comparison has found, in one file.
 
-Pictures are inside, nothing comes from elsewhere, and it works without a
-network, in the dark, on paper and by keyboard.
+Nothing comes from elsewhere, and it works without a network, in the dark, on
+paper, on a phone and by keyboard.
 """
 
-import base64
 import json
 import re
 from html import escape
@@ -12,46 +11,47 @@ from pathlib import Path
 
 from bench.proof import audit
 from bench.report import words
+from bench.report.answer import screen
 from bench.report.document import document
 from bench.report.figures.registry import FIGURES
-from bench.report.proof import steadiness
-from bench.report.reasons import reasons
+from bench.report.figures.svg import inline
+from bench.report.proof import control, steadiness
 from bench.report.render import as_html
-from bench.report.sections import head
+from bench.report.sections import QUESTIONS, asked, head
 from bench.report.table import Table
 
-OPEN = ("Speed", "Ratios", "Accuracy", "Floor")  # tables shown at once
-MOST = 400_000  # bytes of an SVG above which the PNG is smaller to read
+FIRST = "pair"  # the figure of the first screen
+OPEN = ("Speed",)  # tables shown at once
 TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 DATA = (*TABLES, "certificate.json")
 
 
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
-    top = head(found)
-    tables = {**sections, "Glossary": [Table(
-        ["word", "what it means"], [*words.TEXTS["glossary"].items()])]}
-    answer, why = tables.pop("Answer"), reasons(found)
+    top, shown = head(found), dict(pictures(Path(out, "figures")))
     title = escape(f"{words.called(found.done)} on {top['where'].split(',')[0]}"
                    if found.done else "No run finished")
+    first, parts = screen(found), dict(asked(found, sections))
+    for name, figure in FIGURES.items():  # where there is no section of it
+        if name in shown:
+            parts.setdefault(figure.question, ([], {}))
+    names = [name for name in QUESTIONS if name in parts]
     return document(
         "report", title=title, place=escape(top["where"]),
-        runs=escape(top["runs"]), answer=as_html(answer),
-        seals=seal("Same computation", found.proof[0], found.proof[1])
+        runs=escape(top["runs"]), control=escape(control(found)),
+        answer=as_html([part for part in first if isinstance(part, str)]),
+        table=as_html([part for part in first if isinstance(part, Table)]),
+        picture=shown.get(FIRST, ""),
+        seals=seal("Same computation", found.proof[0], words.capital(found.proof[1])
+                   + ".")
         + seal("Same conditions", not found.unfair,
                audit.line(found.verdicts) + ".")
         + seal("Steady machine", *steadiness(found.done)),
-        contents="".join(
-            f'<a href="#{anchor(name)}">{escape(name)}</a>'
-            for name in ("Figures", *tables, "Environment", "Data")),
-        reasons='<h2 id="why">Why they differ</h2><dl>' * bool(why) + "".join(
-            f"<dt>{escape(claim)}</dt><dd>{escape(sentence)}</dd>"
-            for claim, sentence in why) + "</dl>" * bool(why),
-        pictures="".join(pictures(Path(out, "figures"))),
-        tables="".join(
-            f'<details id="{anchor(name)}"{" open" * (name in OPEN)}>'
-            f"<summary>{escape(name)}</summary>{as_html(blocks)}</details>"
-            for name, blocks in tables.items()),
+        words="".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>"
+                      for word, text in words.TEXTS["glossary"].items()),
+        contents="".join(f'<a href="#{name}">{escape(QUESTIONS[name].title)}</a>'
+                         for name in names),
+        questions="".join(question(name, *parts[name], shown) for name in names),
         environment=as_html([Table(["of the machine", "value"], [
             (key.replace("_", " "), ", ".join(
                 value if isinstance(value, str) else json.dumps(value)
@@ -61,9 +61,27 @@ def page(out, found, sections):
                      if Path(out, name).exists()))
 
 
+def question(name, says, tables, shown):
+    """A part of the page: sentences, open figures, then what is folded."""
+    mine = {stem: figure for stem, figure in FIGURES.items() if figure.question == name
+            and stem in shown and stem != FIRST}
+    open_ = "".join(shown[stem] for stem, figure in mine.items() if figure.open)
+    folds = "".join(
+        f'<details id="{place}"{" open" * (title in OPEN)}><summary>{escape(title)}'
+        f"</summary>{content}</details>"
+        for place, title, content in (
+            *((anchor(title), title, as_html(blocks))
+              for title, blocks in tables.items()),
+            *((stem, f"Figure: {figure.title}", shown[stem])
+              for stem, figure in mine.items() if not figure.open)))
+    return (f'<section id="{name}"><h2>{escape(QUESTIONS[name].title)}</h2>'
+            f'<div class="asked"><div>{explained(as_html(says))}{folds}</div>{open_}'
+            "</div></section>")
+
+
 def anchor(name):
     """The address of a part of the page."""
-    return re.sub(r"\W+", "-", name.lower())
+    return "table-" + re.sub(r"\W+", "-", name.lower())
 
 
 def seal(name, good, text):
@@ -72,20 +90,22 @@ def seal(name, good, text):
             f'{"yes" if good else "NO"}</b>{escape(text)}</div>')
 
 
+def explained(html):
+    """The first of each word of the glossary says what it means."""
+    for word, meaning in words.TEXTS["glossary"].items():
+        html = re.sub(rf"(?<![\w>])({word}s?)(?![\w<])(?![^<]*>)", (
+            rf'<abbr tabindex="0" data-tell="{escape(meaning)}">\1</abbr>'), html,
+            count=1)
+    return html
+
+
 def pictures(folder):
-    """A <figure> for each figure that there is."""
+    """(stem, a <figure>) of each figure that there is."""
     for stem, figure in FIGURES.items():
         path = folder / f"{stem}.svg"
-        if not path.exists():
-            continue
-        # Letters of one size in all of them: none is drawn larger than it is.
-        content, kind = path.read_bytes(), "svg+xml"
-        inches = float(re.search(rb'width="([\d.]+)pt"', content)[1]) / 72
-        if len(content) > MOST:
-            content, kind = path.with_suffix(".png").read_bytes(), "png"
-        content = base64.b64encode(content).decode()
-        title, caption = escape(figure.title), escape(figure.caption)
-        yield (f'<figure id="{anchor(stem)}"><img alt="{title}. {caption}" '
-               f'style="max-width:{90 * inches:.0f}px" '
-               f'src="data:image/{kind};base64,{content}">'
-               f"<figcaption><b>{title}.</b> {caption}</figcaption></figure>")
+        if path.exists():
+            drawn = inline(path.read_text("utf-8"), stem,
+                           f"{figure.title}. {figure.caption}")
+            yield stem, (f'<figure id="figure-{stem}"><div class="scroll">{drawn}'
+                         f"</div><figcaption>{escape(figure.caption)}</figcaption>"
+                         "</figure>")

@@ -1,15 +1,35 @@
 """Sections on whether the numbers can be believed: audit, parity, what could
 not be measured, runs that are not ok."""
 
+import math
+
 from bench.analyse.groups import SPREAD, key, unsteady
 from bench.kit.cli import clean
 from bench.proof import certificate
+from bench.proof.audit import line
 from bench.proof.rules import FAIR, UNFAIR, UNKNOWN, WARNING
 from bench.report.table import Table
-from bench.report.words import TEXTS, listed, name, plural
+from bench.report.words import TEXTS, capital, listed, name, plural, with_span
 
 ORDER = (UNFAIR, WARNING, UNKNOWN, FAIR)
 COMPARED = TEXTS["heads"]["parity"]
+
+
+def seals(found):
+    """Three lines: same computation, same conditions, steady machine."""
+    return [f"{capital(found.proof[1])}.", f"Audit: {line(found.verdicts)}.",
+            steadiness(found.done)[1], control(found)]
+
+
+def control(found):
+    """What one script against itself comes out as."""
+    if found.width is None:
+        return "Control: not measured, so a small ratio may be the machine's."
+    seen = [f"{with_span(value, span)} at batch size {size}"
+            for size, (value, span, _) in found.controls.items()]
+    return (f"Control: one script against itself comes out as {listed(seen)}: "
+            f"this machine tells {math.expm1(found.width):.1%} apart, "
+            "and nothing smaller is named.")
 
 
 def audit(found):

@@ -1,16 +1,39 @@
 """Why performance differs: sentences, each only if a number of this
 comparison supports it."""
 
-from bench.analyse import costs, ratios
+import numpy as np
+
+from bench.analyse import costs, ratios, stats
+from bench.analyse.groups import by_block, together
+from bench.analyse.waterfall import gap
 from bench.kit.rungs import RUNGS
 from bench.proof.judging import REFERENCE
 from bench.report.floor import bar_words, micro
-from bench.report.words import listed, name, three, with_span
+from bench.report.words import (
+    FRAMEWORKS,
+    TEXTS,
+    at_sizes,
+    listed,
+    name,
+    three,
+    with_span,
+)
+
+PART = 0.1  # of a gap: less is not named as a part of it
+# (variant, the same work with fewer starts from Python, what the rest pays for)
+STARTS = (
+    (("jax", "step"), ("jax", "epoch"), "a call of JAX's compiled step takes"),
+    (("torch", "eager"), ("torch", "step"),
+     "PyTorch's operations, one by one and not fused, take"))
+
+
+def sentences(found):
+    return [sentence for _, sentence in reasons(found)]
 
 
 def reasons(found):
     """[(claim, sentence), …]"""
-    claims = {"Compilation": compilation, "Amortisation": amortised,
+    claims = {"Products": products, "Dispatch": dispatch, "Compilation": compilation,
               "Batch size": batch_size, "Fusion": fusion,
               "Immutability": immutability, "Other libraries": libraries}
     return [(claim, sentence) for claim, reason in claims.items()
@@ -24,29 +47,65 @@ def faster(found, first, second):
         two and two.span and two.span[1] < 1) else None
 
 
+def products(found):
+    """What the libraries' matrix products have of the gap between the frameworks."""
+    kinds, pooled = {}, ratios.pooled(found)
+    for size in found.sizes if pooled else ():
+        two = ratios.alike_ratio(found, [(*one[:3], size) for one in pooled[:2]])
+        parts = two and two.order and gap(found, *two.order)
+        if not parts:
+            continue
+        whole, mine, (value, span) = parts
+        share = stats.median(mine / whole)
+        kind = "none" if not stats.decided(span) or share < PART else (
+            "most" if share > 0.5 else "part")
+        fast, slow = (FRAMEWORKS[key[0]] for key in two.order)
+        text = (f"at batch size {size} {slow}'s take {with_span(value, span)} times as "
+                f"long as {fast}'s")
+        if kind != "none":
+            text += (f", {stats.median(mine):.2g} s of the {stats.median(whole):.2g} s "
+                     "that an epoch takes longer")
+        kinds.setdefault(kind, []).append(text)
+    return " ".join(text.format("; ".join(kinds[kind]))
+                    for kind, text in TEXTS["products"].items() if kind in kinds)
+
+
+def dispatch(found):
+    """What Python costs at every step, at the smallest batch size, where it weighs
+    most."""
+    parts = []
+    for slow, fast, what in STARTS:
+        keys = [(*one, "device", size) for one in (slow, fast)
+                for size in found.sizes[:1]]
+        if all(key in found.groups for key in keys):
+            steps = found.groups[keys[0]][0]["steps_per_epoch"]
+            long, quick = together(*(
+                by_block(found.groups[key], "steady_epoch_s") for key in keys))
+            value, span = micro(np.subtract(long, quick) / steps)
+            if span and span[0] > 0:
+                whole = three(1e6 * stats.median(long) / steps)
+                parts.append(f"{what} {with_span(value, span)} µs of the {whole} µs "
+                             f"that a step of {name(keys[0])} takes")
+    return parts and ("Starting work from Python costs time at every step, most where "
+                      f"batches are small; at batch size {found.sizes[0]} "
+                      f"{listed(parts)}.")
+
+
 def compilation(found):
     """What the rung that hands over the most gains on the eager one."""
-    parts = []
+    said = {}
     for size in found.sizes:
         for framework in found.pair:
             base = (framework, REFERENCE[1], "device", size)
-            texts = [f"{framework} {rung} takes {text} of the time of "
-                     f"{name(base)} at batch size {size}" for rung in RUNGS
-                     if (text := faster(
-                         found, (framework, rung, "device", size), base))]
-            parts += texts[-1:]  # the last rung hands over the most
-    return parts and ("Handing more of the work to a compiler saves time here:"
-                      f" {listed(parts[:3])}.")
-
-
-def amortised(found):
-    """After how many epochs that is repaid."""
-    parts = [f"{name(key)} at batch size {key[3]} after {three(span[0])} to "
-             f"{three(span[1])} epochs" for key, _, _, span, verdict
-             in ratios.repayments(found.groups) if verdict == ratios.REPAID]
-    return parts and ("Compiling is paid once and repaid by faster epochs, "
-                      f"counted against {name(REFERENCE)}: "
-                      f"{listed(parts[:4])}.")
+            texts = [(rung, text) for rung in RUNGS if (text := faster(
+                found, (framework, rung, "device", size), base))]
+            for rung, text in texts[-1:]:  # the last rung hands over the most
+                said.setdefault(f"{framework} {rung} takes {{}} of the time of "
+                                f"{name(base)}", []).append((size, text))
+    parts = [text.format(listed(value for _, value in some)) + at_sizes(
+        size for size, _ in some) for text, some in said.items()]
+    return parts and ("Handing more of the work to a compiler saves time here: "
+                      f"{listed(parts)}.")
 
 
 def batch_size(found):

@@ -4,8 +4,9 @@ import math
 
 from bench.analyse import ratios, stats
 from bench.analyse.groups import key, steady
+from bench.report.proof import control
 from bench.report.table import SHARE, Bold, Table, by_variant
-from bench.report.words import TEXTS, listed, name, verdict, with_span
+from bench.report.words import TEXTS, name, verdict
 
 
 def speed_table(rows, fastest=()):
@@ -28,18 +29,11 @@ def speed(found):
 
 
 def ratio_section(found):
-    """Section: every variant over every other, and the A/A control."""
-    control = "not measured, so a small ratio may be the machine's"
-    if found.width is not None:
-        seen = [f"{with_span(value, span)} at batch size {size}"
-                for size, (value, span, _) in found.controls.items()]
-        control = (f"one script against itself comes out as {listed(seen)}: "
-                   f"this machine tells {math.expm1(found.width):.1%} apart, "
-                   "and nothing smaller is named")
+    """Section: the A/A control, and every variant over every other."""
     rows = [(two.first[3], f"{name(two.first)} / {name(two.second)}",
              (two.value, two.span), two.count, verdict(two, "speed"))
             for two in ratios.every(found)]
-    return [f"Control: {control}.", Table(
+    return [control(found), Table(
         ["batch", "first / second", "ratio", "blocks", "verdict"], rows)]
 
 

@@ -28,6 +28,11 @@ def with_span(value, *more, form=three):
         else f" ± {form(part)}" for part in more if part is not None)
 
 
+def between(values):
+    """'0.5', or '0.5 to 0.7' of several that do not look the same"""
+    return " to ".join(dict.fromkeys(map(three, (min(values), max(values)))))
+
+
 def name(key):
     """(contender, rung, feed, …) -> 'jax step', the feed if not resident on
     the device."""
@@ -99,6 +104,12 @@ def listed(parts):
     """'a', 'a and b', 'a, b and c'"""
     *head, last = map(str, parts)
     return f"{', '.join(head)} and {last}" if head else last
+
+
+def at_sizes(sizes):
+    """' at batch size 64', ' at batch sizes 64 and 256'"""
+    sizes = [*sizes]
+    return f" at batch size{'s' * (len(sizes) > 1)} {listed(sizes)}"
 
 
 def plural(count, word):

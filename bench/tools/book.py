@@ -64,12 +64,13 @@ def sections(source):
     found = {title: [("", [])]}
     for text, line in zip(source.splitlines(), coloured(source)):
         if ruler := RULER.match(text):
-            title = ruler[1]
+            found[title][-1][1].extend(above)
+            title, above = ruler[1], []
             found[title] = [("", [])]
             continue
         above.append(line)
-        if text.startswith(("#", "@", "    #")):
-            continue  # right above a function it belongs to that
+        if text.startswith(("#", "@", "    #")) or not text.strip():
+            continue  # above a function it belongs to that
         # A method opens a row of its own only where its section begins in
         # the middle of its class.
         if (defined := DEFINED.match(text)) and (
@@ -77,6 +78,7 @@ def sections(source):
             found[title].append((defined[1], []))
         found[title][-1][1].extend(above)
         above = []
+    found[title][-1][1].extend(above)
     return {title: [(name, trimmed) for name, lines in chunks
                     if (trimmed := "\n".join(lines).strip("\n").split("\n"))
                     != [""]] for title, chunks in found.items()}
@@ -100,18 +102,29 @@ def cell(side, lines, pair):
     if lines is None:
         return '<div class="cell none"></div>'
     return (f'<div class="cell {side}"><pre tabindex="0" role="group" '
-            f'aria-label="{pair[side]}"><code>' + "\n".join(lines)
+            f'aria-label="{pair[side]}"><code>' + "".join(map(noted, lines))
             + "</code></pre></div>")
+
+
+def noted(line):
+    """A line of code; one that is a comment and nothing else can be hidden."""
+    if re.fullmatch(r'\s*<span class="c">.*</span>', line):
+        return f'<span class="note">{line}\n</span>'
+    return f"{line}\n"
 
 
 def section(title, lesson, left, right, pair):
     heads = "".join(f'<p class="lesson"><b class="{side}">{name}:</b> {text}'
                     "</p>" for (side, name), text in zip(
                         FRAMEWORKS.items(), lesson))
-    return (f'<section id="s{title[0]}"><h2>{html.escape(title)}</h2>'
-            + f'<div class="heads">{heads}</div>' * bool(heads) + "".join(
-                f'<div class="row">{cell("jax", a, pair)}{cell("torch", b, pair)}</div>'
-                for a, b in rows(left, right)) + "</section>")
+    names = "".join(f'<b class="{side}">{name} <code>{pair[side]}</code></b>'
+                    for side, name in FRAMEWORKS.items())
+    cells = "".join(
+        f'<div class="row">{cell("jax", a, pair)}{cell("torch", b, pair)}</div>'
+        for a, b in rows(left, right))
+    return (f'<section id="s{title[0]}"><div class="bar"><h2>{html.escape(title)}</h2>'
+            f"{names}</div>" + f'<div class="heads">{heads}</div>' * bool(heads)
+            + f"{cells}</section>")
 
 
 def page(pair=PAIR):

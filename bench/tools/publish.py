@@ -8,56 +8,31 @@ records, and the README's first screen is joined from a summary. What was
 published before and is not in results/ stays as it is.
 """
 
-import csv
-import itertools
 import re
 import shutil
 import sys
 
-from bench.analyse.groups import key, steady
 from bench.kit import cli, files
 from bench.kit.cli import USAGE, Fault
 from bench.kit.files import ROOT
 from bench.report.figures.registry import FIGURES
+from bench.report.page import FIRST
 from bench.report.render import as_markdown
-from bench.report.table import Bold, Table
-from bench.report.words import name
-from bench.run.plan import SCRIPTS
 
 FILES = ("summary.md", "summary.csv", "results.csv", "answer.json", "scale.md",
          "scale.png")
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
-def seconds_table(folder, fastest):
-    """summary.csv of a folder -> a row per batch size, a column per rung of
-    the pair; fastest: keys that are to be seen first."""
-    seconds = {}
-    text = (folder / "summary.csv").read_text("utf-8")
-    for row in csv.DictReader(text.splitlines()):
-        if row["contender"] in SCRIPTS and row["feed"] == "device":
-            one = key({**row, "batch_size": int(row["batch_size"])})
-            cell = steady({column: float(value) if value else None
-                           for column, value in row.items()
-                           if column.startswith("steady")})
-            seconds.setdefault(one[3], {})[name(one)] = (
-                Bold(cell) if [*one] in fastest else cell)
-    variants = dict.fromkeys(itertools.chain(*seconds.values()))
-    return Table(["seconds an epoch, batch", *variants], [
-        (size, *map(row.get, variants))
-        for size, row in sorted(seconds.items())])
-
-
 def first_screen(folder):
-    """What the README shows of a comparison: seconds, what was run, the
-    answer, one picture."""
-    said = files.read_json(folder / "answer.json")
+    """What the README shows of a comparison: the answer, one picture, whether it can
+    be trusted, what was run and where."""
+    said, picture = files.read_json(folder / "answer.json"), folder / f"{FIRST}.png"
     return as_markdown([
-        seconds_table(folder, said["fastest"]),
-        said["where"], said["runs"], said["verdicts"], said["answer"][0],
-        *(f"![{stem}]({folder.relative_to(ROOT)}/{stem}.png)"
-          for stem, figure in FIGURES.items()
-          if figure.front and (folder / f"{stem}.png").exists())]) + "\n\n"
+        said["answer"],
+        *[f"![{FIGURES[FIRST].title}]({picture.relative_to(ROOT)})"]
+        * picture.exists(),
+        said["verdicts"], f"{said['where']}. {said['runs']}"]) + "\n\n"
 
 
 def copy(comparison, folder):

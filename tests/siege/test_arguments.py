@@ -38,6 +38,8 @@ CONTENDERS = ("", "=", "x", "=x", "x=", "A=x", "1a=x", "a b=x", "../x=y",
               "a_b=x", "é=x", "a" * 32 + "=x", "a\n=x", " a=x", "a;b=x")
 WORD = ("", " ", "a b", "-x", "--", "a\n", "ü", "a;b", "$a", "../x", "/x", "a'b", "*",
         "x" * 101)
+LINE = ("", " ", "a\n", "\n", "a\tb", "a\rb", "a\x1b[31m", "\x7f", "a\u2028b",
+        "\u202ea", "\u200b", "a\x00", "x" * 201)
 MIRRORS = ("", " ", "x", "http:", "https:/", "http://", "https://",
            "ftp://h/x", "file:///etc/hostname", "gopher://h", "//h/x",
            "javascript:1", "data:,x", "h/x")
@@ -57,7 +59,7 @@ BAD = {
     "--precision": CHOICES, "--device": CHOICES, "--rung": CHOICES,
     "--feed": CHOICES, "--data-dir": PATHS, "--out": PATHS, "--init": PATHS,
     "--save": PATHS, "--json": PATHS, "--quick": SWITCH, "--turns": SWITCH,
-    "--help": SWITCH, "--variants": VARIANTS,
+    "--help": SWITCH, "--author": LINE, "--variants": VARIANTS,
     "--contender": CONTENDERS, "--cluster": CHOICES, "--partition": WORD,
     "--gres": WORD, "--time": ("0", "100001", *WORDS), "--jobs": ("0", *WORDS),
     "--block": ("64", "64:0", "64:0:0:0", "65:0:0", "64:5:0", "64:0:1", *CHOICES),

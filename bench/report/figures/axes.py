@@ -4,7 +4,7 @@ each variant, an axis of batch sizes, log axes with plain numbers."""
 from matplotlib import ticker
 
 from bench.analyse import stats
-from bench.report.figures.style import plt
+from bench.report.figures.style import NARROW, plt
 
 MOST = 3  # panels side by side
 
@@ -46,7 +46,7 @@ def chosen(sizes):
         sizes[round(n * last / (MOST - 1))] for n in range(MOST)]
 
 
-def panels(sizes, xlabel, labels, tall=2.2):
+def panels(sizes, xlabel, labels, tall=2.2, narrow=False):
     """A column for each batch size, a row, so many inches tall, for each
     label of the y axis: an accuracy in percent, anything else on a log axis;
     x is the epoch or on a log axis -> figure, {batch size: axes from
@@ -54,9 +54,10 @@ def panels(sizes, xlabel, labels, tall=2.2):
     sizes = chosen(sizes)
     figure, grid = plt.subplots(
         len(labels), len(sizes), squeeze=False, sharex=True, sharey="row",
-        figsize=(max(6.6, 3.3 * len(sizes) + 1), tall * len(labels) + 1))
+        figsize=(NARROW if narrow else max(6.6, 3.3 * len(sizes) + 1),
+                 tall * len(labels) + 1))
     for size, column in zip(sizes, grid.T):
-        column[0].set_title(f"batch {size}", loc="left")
+        column[0].set_title(f"batch {size}", loc="left", fontsize=8 if narrow else 10)
         column[-1].set_xlabel(xlabel)
     if xlabel == "epoch":
         grid[0, 0].xaxis.get_major_locator().set_params(integer=True)
@@ -69,6 +70,18 @@ def panels(sizes, xlabel, labels, tall=2.2):
         elif label:
             log(axis, "y")
     return figure, dict(zip(sizes, grid.T))
+
+
+def stacked(sizes, columns, tall, **shared):
+    """A narrow figure: a row of panels, so many inches tall, for each batch size
+    -> figure, {batch size: axes from the left}"""
+    sizes = chosen(sizes)
+    figure, grid = plt.subplots(
+        len(sizes), columns, squeeze=False, **shared,
+        figsize=(NARROW, tall * len(sizes) + 0.9))
+    for size, row in zip(sizes, grid):
+        row[0].set_title(f"batch {size}", loc="left", fontsize=9)
+    return figure, dict(zip(sizes, grid))
 
 
 def label_rows(axis, labels):

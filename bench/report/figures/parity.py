@@ -51,12 +51,13 @@ def _compare(loss, gap, rows):
     first = min(rows, key=lambda row: (name(key(row)) != row["reference"],
                                        -row["steps"]))
     loss.plot(range(1, len(first["losses"]) + 1), first["losses"], color=SOFT,
-              lw=4)
+              lw=4, rasterized=True)
     for row, look in zip(rows, looks(map(key, rows)).values()):
         steps = np.arange(1, len(row["losses"]) + 1)
-        loss.plot(steps, row["losses"], lw=0.8, **{**look, "label": None})
+        loss.plot(steps, row["losses"], lw=0.8, **{**look, "label": None},
+                  rasterized=True)
         if row is not first:
             values = differences(row["losses"], first["losses"])
             seen = values > 0
             gap.plot(steps[:len(values)][seen], values[seen], lw=0.8,
-                     alpha=0.8, **look)
+                     alpha=0.8, rasterized=True, **look)

@@ -11,27 +11,35 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.report import messages
 from bench.report.words import where
 
 
 class Figure(NamedTuple):
     """caption: what it shows, in the report and for those who cannot see it;
     function: "module:name" in this folder, which makes a matplotlib figure
-    out of a Found, or None where that has nothing to show in it; below: text
-    under the picture; panels: has it a part for each batch size, of many for
-    some of them; fair: does it need finished runs that may be compared;
-    paper: is it in report.pdf; published: folders of results/ that it is
-    published from, "" for that of `make all`; front: is it in the README."""
+    out of a Found, or None where that has nothing to show in it; message: the
+    function of messages.py that says in a sentence what it shows; question: the
+    one of sections.py that it answers; open: is it seen at once, and so as wide as
+    a phone, or folded; below: text under the picture; panels: has it a part for
+    each batch size, of many for some of them; fair: does it need finished runs that
+    may be compared; published: folders of results/ that it is published from, ""
+    for that of `make all`."""
 
     title: str
     caption: str
     function: str
+    message: str = ""
+    question: str = "rest"
+    open: bool = False
     below: str = ""
     panels: bool = False
     fair: bool = True
-    paper: bool = False
     published: list = [""]
-    front: bool = False
+
+    def says(self, found):
+        """Its title: the message, else its name."""
+        return self.message and getattr(messages, self.message)(found) or self.title
 
 
 FIGURES = {stem: Figure(**entry) for stem, entry in tomllib.loads(
@@ -53,10 +61,10 @@ def draw(folder, found):
         figure = pkgutil.resolve_name(
             f"bench.report.figures.{entry.function}")(found)
         if figure is not None:
-            style.caption(
-                figure, entry.title + f" on {place}" * entry.fair,
-                (entry.below, (rest + some * entry.panels) * entry.fair),
-                found.proof)
+            about = (rest + some * entry.panels) * entry.fair
+            style.caption(figure, entry.says(found), found.proof, (entry.below, *(
+                [] if entry.open else [f"{place}, {about}" if about else "",
+                                       found.proof[1]])))
             style.save(figure, folder, stem)
             drawn.append(stem)
     return drawn

@@ -1,7 +1,6 @@
-"""Figures with a row for each variant: seconds, ratios, parts of a run, what
-comes of it and what it takes, and where the time of a step goes."""
+"""Figures with a row for each variant: ratios, images a second, parts of a run,
+accuracy, answers, joules."""
 
-import itertools
 import math
 
 import numpy as np
@@ -10,9 +9,8 @@ from bench.analyse import costs, stats
 from bench.analyse.groups import cold, key, steady
 from bench.analyse.ratios import every
 from bench.report.figures import axes, style
-from bench.report.figures.style import COLOURS, QUIET, legend, note
-from bench.report.floor import bar_words, micro
-from bench.report.words import name, three
+from bench.report.figures.style import COLOURS, QUIET, legend, note, tell
+from bench.report.words import name, plural, three, with_span
 
 PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
          "train": "#56B4E9", "evaluate": "#009E73", "rest": "#dddddd"}
@@ -38,43 +36,9 @@ def _at(axis, height, values, *mark, **look):
                   solid_capstyle="butt", **look)
 
 
-def _value(axis, value, height, by=8, **look):
+def _value(axis, value, height):
     """The number itself beside its mark."""
-    note(axis, three(value), (value, height), (0, by), ha="center",
-         path_effects=style.HALO, **look)
-
-
-def seconds(found):
-    """Steady epochs filled, the first with compilation hollow."""
-    variants = list(dict.fromkeys(name(key(row)) for row in found.rows))
-    figure, columns = axes.panels(found.sizes, "seconds", [""],
-                                  0.42 * len(variants) + 1)
-    look = style.looks(found.groups)
-    for size, (axis,) in columns.items():
-        axes.label_rows(axis, variants)
-        axis.margins(x=0.18)
-        if bound := axes.floor(found, size):
-            axis.axvline(bound, color="black", lw=1)
-            note(axis, "floor", (bound, 0), (3, 3), va="baseline",
-                 xycoords=("data", "axes fraction"))
-        for row in found.rows:
-            if row["batch_size"] == size and row["ok"]:
-                _both_epochs(axis, row, variants.index(name(key(row))),
-                             look[key(row)]["color"])
-    return figure
-
-
-def _both_epochs(axis, row, height, color):
-    first, (middle, span) = row["first_epoch_s"], steady(row)
-    if middle is not None:
-        _at(axis, height, (middle, first), color=color, lw=0.8, alpha=0.5,
-            zorder=1)
-    _at(axis, height, span, color=color, lw=3, alpha=0.35)
-    for value, fill, by, ink in ((middle, color, 9, "black"),
-                                 (first, "white", -9, "#555555")):
-        if value is not None:
-            axis.plot(value, height, "o", color=color, mfc=fill)
-            _value(axis, value, height, by, color=ink)
+    note(axis, three(value), (value, height), (0, 8), ha="center", fontsize=7.5)
 
 
 def ratios(found):
@@ -94,8 +58,10 @@ def ratios(found):
     for height, two in enumerate(both):
         paint = COLOURS[two.order[0][0]] if two.order else QUIET
         _at(axis, height, two.span, color=paint, lw=2)
-        axis.plot(two.value, height, "o", color=paint, ms=5)
-        _value(axis, two.value, height, fontsize=7.5)
+        dot, = axis.plot(two.value, height, "o", color=paint, ms=5)
+        tell(dot, two.first, f"over {name(two.second)}: "
+             f"{with_span(two.value, two.span)}, {plural(two.count, 'block')}")
+        _value(axis, two.value, height)
     axes.log(axis, "x")
     axis.set_xlabel("ratio of steady epochs: left of 1 JAX is faster, right "
                     "of 1 PyTorch")
@@ -122,24 +88,47 @@ def parts(found):
 
 def final(found):
     """Test accuracy of every run with the interval that the test set's size
-    allows, and the memory of the process."""
-    figure, (left, right), variants = _each(found, found.sizes, (1.4, 1))
-    for height, _, done, paint in variants:
+    allows."""
+    if found.only_timed:
+        return None
+    figure, (axis,), variants = _each(found, found.sizes)
+    for height, one, done, paint in variants:
         scores = [r["final"]["test_accuracy"] for r in done]
-        mean, trials = np.mean(scores), done[0]["dataset"]["sizes"]["test"]
-        _at(left, height, stats.wilson(mean, trials), color=paint, lw=5,
-            alpha=0.25)
-        _at(left, height, scores, "o", color=paint, ms=3, alpha=0.6)
-        _at(left, height, [mean], "|", color=paint, ms=11, mew=2)
-        for place, mark in (("host", "o"), ("device", "D")):
-            peaks = [r["memory"][f"{place}_peak_bytes"] for r in done]
-            if None not in peaks:
-                _at(right, height, np.array(peaks) / 2**20, mark, color=paint,
-                    ms=4, alpha=0.7)
-    left.set_xlabel("test accuracy: runs, mean, 95 % interval of the test set")
-    left.xaxis.set_major_formatter(axes.percent)
-    right.set(xlabel="peak memory, MiB: process (◇: device)",
-              xlim=(0, 1.1 * right.get_xlim()[1]))
+        mean = float(np.mean(scores))
+        span = stats.wilson(mean, done[0]["dataset"]["sizes"]["test"])
+        _at(axis, height, span, color=paint, lw=5, alpha=0.25)
+        for r, score in zip(done, scores):
+            dot, = axis.plot(score, height, "o", color=paint, ms=3, alpha=0.6)
+            tell(dot, one, f"{score:.2%}, seed {r['config']['seed']}")
+        line, = axis.plot(mean, height, "|", color=paint, ms=11, mew=2)
+        tell(line, one, f"{mean:.2%} ({span[0]:.2%} to {span[1]:.2%}), "
+             f"{plural(len(done), 'run')}")
+    axis.set_xlabel("test accuracy: runs, mean, 95 % interval of the test set")
+    axis.xaxis.set_major_formatter(axes.percent)
+    return figure
+
+
+def throughput(found):
+    """Images a second as bars, with the interval; a line where the floor is."""
+    figure, (axis,), variants = _each(found, found.sizes)
+    known = {key(row): row for row in found.rows}
+    for height, one, done, paint in variants:
+        images, (middle, span) = done[0]["samples_per_epoch"], steady(known[one])
+        if not middle:
+            continue
+        ends = span and (images / span[1], images / span[0])
+        bar, = axis.barh(height, images / middle, color=paint, alpha=0.6, height=0.7)
+        tell(bar, one, with_span(images / middle, ends, form="{:,.0f}".format)
+             + f" images a second, {plural(len(done), 'run')}")
+        _at(axis, height, ends, color="black", lw=1)
+        note(axis, f"{images / middle:,.0f}", (max(ends or [images / middle]), height))
+        if bound := axes.floor(found, one[3]):
+            axis.plot([images / bound] * 2, [height - 0.4, height + 0.4], lw=1.2,
+                      color="black", label="floor")
+    axis.set(xlabel="images a second", xlim=(0, 1.08 * axis.get_xlim()[1]))
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    if found.floors:
+        legend(figure)
     return figure
 
 
@@ -170,44 +159,3 @@ def energy(found):
                 color=paint, ms=4, mfc=fill)
     axis.set(xlabel="joules an epoch", xlim=(0, 1.1 * axis.get_xlim()[1]))
     return figure
-
-
-def waterfall(found):
-    """From each eager rung down to the products; None without floors."""
-    sizes = axes.chosen(sorted({size for _, size in found.waterfalls}))
-    frameworks = sorted({framework for framework, _ in found.waterfalls})
-    if not sizes:
-        return None
-    figure, grid = style.plt.subplots(
-        len(frameworks), len(sizes), squeeze=False,
-        figsize=(5.2 * len(sizes) + 1, 2.5 * len(frameworks) + 0.9))
-    for axis, place in zip(grid.flat, itertools.product(frameworks, sizes)):
-        bars = found.waterfalls.get(place)
-        axis.set_visible(bool(bars))
-        if bars:
-            _bars(axis, *place, bars)
-    return figure
-
-
-def _bars(axis, framework, size, bars):
-    """Level by level on a log axis, where the short bars are seen, too."""
-    axes.label_rows(axis, [bar_words(bar) for bar, _ in bars])
-    upper = 1e6 * sum(np.mean(values) for _, values in bars)
-    (top, _), _ = bars[0]
-    axis.set_title(f"{' '.join(top)}, batch {size}: {three(upper)} µs a step",
-                   loc="left", fontsize=9)
-    end = 0.6e6 * np.mean(bars[-1][1])
-    for height, (_, values) in enumerate(bars):
-        middle, span = micro(values)
-        lower = max(end, upper - middle)
-        # The interval is of the bar's length, at its lower end.
-        reach = [max(end, upper - value) for value in span or ()]
-        axis.barh(height, upper - lower, left=lower, height=0.6, color=(
-            QUIET if height == len(bars) - 1 else COLOURS[framework]))
-        _at(axis, height, reach or None, color="black", lw=0.8)
-        note(axis, three(middle), (max(lower, upper, *reach), height))
-        upper -= middle
-    axis.set_xlim(left=end)
-    axis.margins(x=0.12)
-    axes.log(axis, "x")
-    axis.set_xlabel("µs a step, log scale")

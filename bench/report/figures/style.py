@@ -9,7 +9,6 @@ import itertools
 import textwrap
 
 import matplotlib.pyplot as plt
-from matplotlib.patheffects import withStroke
 
 from bench.kit.files import write_atomic
 from bench.kit.rungs import RUNGS
@@ -20,12 +19,13 @@ SHADES = {"jax": ("#0072B2", "#56B4E9", "#00334F"),
           "": ("#009E73", "#CC79A7", "#882255", "#999933")}
 COLOURS = {framework: SHADES[framework][0] for framework in ("jax", "torch")}
 QUIET, SOFT = "#777777", "#bbbbbb"  # what belongs to no framework
-HALO = [withStroke(linewidth=2.5, foreground="white")]  # of text on lines
+FAINT = "#555555"  # text that stands back
+NARROW = 3.4  # inches: of a figure for a phone, two of which fit beside each other
 plt.rcParams.update({
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25,
-    "grid.linewidth": 0.6, "figure.dpi": 110, "savefig.dpi": 150,
-    "svg.hashsalt": "mlp", "legend.frameon": False,
+    "grid.linewidth": 0.6, "figure.dpi": 110, "savefig.dpi": 160,
+    "svg.hashsalt": "mlp", "svg.fonttype": "none", "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.w_pad": 0.1})
 
@@ -51,33 +51,45 @@ def note(axis, text, at, by=(4, 0), **style):
                   **{"fontsize": 8, "va": "center", **style})
 
 
+def tell(artist, key, text):
+    """What is shown where somebody points at a mark: 'jax epoch, batch 64: text'.
+    An SVG has it as the mark's name."""
+    size = f", batch {key[3]}" if key[3:] and key[3] else ""
+    artist.set_gid(f"tell {name(key)}{size}: {text}")
+
+
 def legend(figure):
     """One legend for all panels: above them, beside the title, or where that
-    would be too long on their right."""
-    handles = {}
+    would be too long on their right; of a narrow figure below."""
+    handles, where, columns, form = {}, "outside right upper", 1, {}
     for axis in figure.axes:
         handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
     inches = 5.2 + sum(0.55 + 0.075 * len(text) for text in handles)
-    above = inches < figure.get_figwidth()
-    figure.legend(handles.values(), handles.keys(), handlelength=2.6,
-                  loc="outside upper right" if above else
-                  "outside right upper", ncols=len(handles) if above else 1)
+    if inches < figure.get_figwidth():
+        where, columns = "outside upper right", len(handles)
+    elif figure.get_figwidth() == NARROW:
+        where, columns = "outside lower left", 1 + (max(map(len, handles)) < 18)
+        form = {"fontsize": 7.5, "columnspacing": 1}
+    figure.legend(handles.values(), handles.keys(), handlelength=2.6, loc=where,
+                  ncols=columns, **form)
 
 
-def caption(figure, title, below, proof):
+def caption(figure, title, proof, below):
     """Title, and below the picture what a reader needs to judge it."""
-    inches = figure.get_figwidth()  # 9.5 and 17 letters of these sizes each
+    inches = figure.get_figwidth()
+    size = 10 if inches == NARROW else 12
     flag = "" if proof[0] else " (parity NOT PROVED)"
-    figure.suptitle(textwrap.fill(title + flag, int(9.5 * inches)), x=0.01,
-                    ha="left", fontsize=12, fontweight="bold")
+    # So many letters of these sizes fit into an inch.
+    figure.suptitle(textwrap.fill(title + flag, int(114 / size * inches)), x=0.01,
+                    ha="left", fontsize=size, fontweight="bold")
     figure.supxlabel("\n".join(
-        textwrap.fill(line, int(17 * inches)) for line in (*below, proof[1])
-        if line), x=0.01, ha="left", fontsize=7.5, color="#555555")
+        textwrap.fill(line, int(17 * inches)) for line in below if line), x=0.01,
+        ha="left", fontsize=7.5, color=FAINT)
 
 
 def save(figure, folder, stem):
     figure.draw_without_rendering()
-    if any(len(label.get_text()) > 12 for axis in figure.axes
+    if any(len(label.get_text()) > 9 for axis in figure.axes
            for label in axis.get_yticklabels()):
         figure.draw_without_rendering()  # now it knows how long they are
     figure.set_layout_engine("none")  # laid out once, not once a format
