@@ -175,15 +175,19 @@ def pooled(found):
     Compared, whose keys have no batch size, or None where there are no two
     such. In each block the mean of the logarithms over the batch sizes, then
     the interval over blocks."""
-    times, best = {}, {}  # {variant: log seconds at each size}, {name: variant}
+    times, best = {}, {}  # {variant: log seconds at each size}, {feed: {name: it}}
     for (*variant, _), members in found.groups.items():
         if seconds := stats.median(r["timing"]["steady_epoch_s"]
                                    for r in members):
             times.setdefault(tuple(variant), []).append(math.log(seconds))
     for variant in sorted(times, key=lambda variant: np.mean(times[variant])):
         if len(times[variant]) == len(found.sizes):
-            best.setdefault(variant[0], variant)
-    two = [best[name] for name in found.pair if name in best]
+            best.setdefault(variant[2], {}).setdefault(variant[0], variant)
+    # With one feed, because two feeds are no comparison of frameworks.
+    fed = [[of_feed[name] for name in found.pair if name in of_feed]
+           for of_feed in best.values()]
+    two = min((two for two in fed if len(two) == 2), default=[],
+              key=lambda two: sum(np.mean(times[variant]) for variant in two))
     sized = [[(*variant, size) for variant in two] for size in found.sizes]
     if len(two) != 2 or not all(alike(found.groups, *keys) for keys in sized):
         return None

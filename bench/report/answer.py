@@ -81,25 +81,36 @@ def claim(found, two):
     """'JAX takes 0.7 (0.6 to 0.8) of PyTorch's time', or that no difference is
     shown; two: of ratios.pooled()."""
     fast, slow, value, span = turned(two)
-    # What would have been told apart from 1: half the width of the interval.
-    seen = math.sqrt(span[1] / span[0]) - 1 if span else 0
+    width = found.width or 0
+    # Told apart from 1: what lies outside the interval, and is above the control.
+    seen = max(width, *(abs(math.log(end)) for end in span or (1,)))
     return TEXTS["verdicts"]["first"][two.verdict].format(
         fast=FRAMEWORKS[fast[0]], slow=FRAMEWORKS[slow[0]],
-        much=with_span(value, span), seen=f"{seen:.1%}",
-        width=f"{math.expm1(found.width or 0):.1%}")
+        much=with_span(value, span), seen=f"{math.expm1(seen):.1%}",
+        width=f"{math.expm1(width):.1%}")
+
+
+def exceptions(found, two):
+    """Who is faster at some batch sizes, where that is not what is said of all."""
+    wins = {}
+    for size in found.sizes:
+        one = at(found, two, size)
+        if one and one.order:
+            wins.setdefault(one.order[0][0], []).append(size)
+    if two.order:
+        wins.pop(two.order[0][0], None)
+    return "; but " * bool(wins) + listed(
+        f"{FRAMEWORKS[who]} is faster{at_sizes(sizes)}" for who, sizes in wins.items()
+        ) if wins else ""
 
 
 def headline(found, two):
     """One ratio for the whole comparison, and where it is the other way round."""
     fast, slow, *_ = turned(two)
     over = f" over {len(found.sizes)} batch sizes" * (len(found.sizes) > 1)
-    turns = [one.first[3] for one in map(
-        lambda size: at(found, two, size), found.sizes)
-        if two.order and one and one.order and one.order[0][0] != two.order[0][0]]
-    other = (f" It is {FRAMEWORKS[slow[0]]} that is faster{at_sizes(turns)}."
-             if turns else "")
     return (f"{claim(found, two)}: {name(fast)} against {name(slow)}, the fastest "
-            f"variant of each{over}, in {plural(two.count, 'block')}.{other}")
+            f"variant of each{over}, in {plural(two.count, 'block')}"
+            f"{exceptions(found, two)}.")
 
 
 def at(found, two, size):
@@ -139,13 +150,13 @@ def quicker(found, size, rows):
 def others(found):
     """Libraries beside the pair."""
     those = sorted(ratios.peers(found), key=lambda two: two.value)
-    if those:
-        least, most = ((f"{with_span(two.value, two.span)} ({name(two.first)}, batch "
-                        f"{two.first[3]})") for two in (those[0], those[-1]))
-        yield (f"Other libraries take {least} to {most} times as long as the pair's "
-               "fastest variant with the same framework." if len(those) > 1 else
-               f"{name(those[0].first)} takes {least} times as long as "
-               f"{name(those[0].second)}.")
+    ends = dict.fromkeys(those[:1] + those[-1:])
+    parts = [f"{name(two.first)} takes {with_span(two.value, two.span)} times as long "
+             f"as {name(two.second)}{at_sizes(two.first[3:])}"
+             + f" ({verdict(two, 'speed')})" * (not two.order) for two in ends]
+    if parts:
+        yield (f"Of {len(those)} other variants the first and the last: " * (
+            len(those) > 2) + f"{'; '.join(parts)}.")
 
 
 def speed(found):
@@ -184,7 +195,7 @@ def _times(compared):
 
 
 def alone(found):
-    """Of one framework: how long its epochs take."""
+    """Where no two are compared: how long epochs take."""
     parts = [f"{name(key(row))} {with_span(*steady(row))} s at batch size "
              f"{row['batch_size']}" for row in found.rows
              if row["steady_epoch_s"] is not None]
@@ -219,22 +230,20 @@ def compiling(found):
 
 def repaid(found):
     """By faster epochs than those of the textbook loop."""
-    said = {}  # {variant: ([epochs, …], {verdict: [batch size, …]})}
+    said = {}  # {(variant, verdict): [(batch size, epochs or None), …]}
     for one, _, epochs, _, code in ratios.repayments(found.groups):
-        values, lost = said.setdefault(name(one), ([], {}))
-        if epochs is None:
-            lost.setdefault(code, []).append(one[3])
-        else:
-            values.append(epochs)
+        said.setdefault((name(one), code), []).append((one[3], epochs))
     parts = []
-    for who, (values, lost) in said.items():
-        if values:
-            parts.append(f"{who} after {between(values)} epochs")
-        parts += [f"{who} {TEXTS['verdicts']['compiling'][code]}{at_sizes(sizes)}"
-                  for code, sizes in lost.items()]
+    for (who, code), rows in said.items():
+        sizes, epochs = zip(*rows)
+        parts.append(who + (
+            f" after {between(epochs)} epochs" if code == ratios.REPAID else
+            f" after some {between(epochs)} epochs, of too few blocks for an interval"
+            if code == ratios.FEW else
+            f" {TEXTS['verdicts']['compiling'][code]}") + at_sizes(sizes))
     if parts and not found.unfair:
         yield ("Faster epochs than those of torch eager repay compiling: "
-               f"{'; '.join(parts)} (section Break-even has the intervals).")
+               f"{'; '.join(parts)}.")
 
 
 # ---------------------------------------------------------------- accuracy

@@ -29,7 +29,7 @@ def closeness(found):
              for key, _, _, share in shares(found)
              if found.ranked(key[3], key[0])[:1] == [key] and key[0] in found.pair]
     if parts:
-        yield (f"Of the speed that the matrix products alone allow: {listed(parts)}.")
+        yield f"Of the speed that the floor allows: {listed(parts)}."
 
 
 def floor(found):

@@ -6,29 +6,29 @@ import numpy as np
 
 from bench.analyse import costs, ratios, stats
 from bench.analyse.floor import fits
-from bench.analyse.groups import unsteady
+from bench.analyse.groups import cold, scores_by_seed, unsteady
 from bench.analyse.waterfall import LEVELS
 from bench.proof.judging import differences
-from bench.report.answer import claim
+from bench.report.answer import claim, exceptions
 from bench.report.floor import bar_words, micro
 from bench.report.words import (
     FRAMEWORKS,
     at_sizes,
     capital,
+    chosen,
     listed,
     name,
     plural,
     three,
 )
 
-ALIKE = 0.01  # of validation accuracy: less is not seen in the figure
 TARGET = 0.97  # of test accuracy
 
 
 def pair(found):
     """Of the ratios by batch size."""
     two = ratios.pooled(found)
-    return two and claim(found, two)
+    return two and claim(found, two) + exceptions(found, two)
 
 
 def fastest(found):
@@ -52,14 +52,24 @@ def pairs(found):
                      f"PyTorch in {wins[1]}")
 
 
+def span_of(rows, form, unit):
+    """'20.0 (jax step, batch 64) to 30.0 J (torch step, batch 64)' of [(value, key)],
+    or None; form: text of a value."""
+    if not rows:
+        return None
+    least, most = ((form(value), ", batch ".join(
+        [name(one), *map(str, one[3:])])) for value, one in (min(rows), max(rows)))
+    return (f"{least[0]} {unit} ({least[1]})" if len(rows) == 1 else
+            f"{least[0]} ({least[1]}) to {most[0]} {unit} ({most[1]})")
+
+
 def throughput(found):
-    """The most images a second."""
-    rows = [(done[0]["samples_per_epoch"] / seconds, one)
-            for one, done in found.groups.items() if (seconds := stats.median(
-                r["timing"]["steady_epoch_s"] for r in done))]
-    most, one = max(rows, default=(0, None))
-    return one and (f"{name(one)} handles the most images: {most:,.0f} a second"
-                    f"{at_sizes(one[3:])}")
+    """The fewest and the most images a second."""
+    return span_of([(done[0]["samples_per_epoch"] / seconds, one)
+                    for one, done in found.groups.items() if (
+                        seconds := stats.median(r["timing"]["steady_epoch_s"]
+                                                for r in done))],
+                   "{:,.0f}".format, "images a second")
 
 
 def steadiness(found):
@@ -78,50 +88,55 @@ def learning(found):
                           for r in found.groups[(*one[:3], size)]], axis=0)
                  for one in two[:2]]
         gaps.append(np.abs(np.subtract(*means)).max())
-    return gaps and ("JAX and PyTorch learn alike: means within "
-                     f"{100 * max(gaps):.2f} percentage points at every epoch"
-                     if max(gaps) < ALIKE else "JAX and PyTorch learn differently: "
-                     f"means up to {100 * max(gaps):.1f} percentage points apart")
+    return gaps and ("Mean accuracies of JAX and PyTorch are at most "
+                     f"{100 * max(gaps):.2f} percentage points apart")
 
 
 def scores(found):
     """The best and the worst test accuracy."""
-    rows = {name(one): stats.spread([r["final"]["test_accuracy"] for r in done])[0]
-            for one, done in found.groups.items()}
-    return (f"Test accuracy is {min(rows.values()):.2%} to {max(rows.values()):.2%}, "
+    means = [stats.mean([*scores_by_seed(done).values()])[0]
+             for done in found.groups.values()]
+    return (f"Test accuracy is {min(means):.2%} to {max(means):.2%}, "
             "the mean over seeds")
 
 
 def target(found):
-    """Who is the first to be good enough."""
+    """How long until it is good enough, in whose hands."""
     waits = [(since[0], one) for one, done in found.groups.items()
              for _, _, since in [costs.waits(done, TARGET)] if since]
-    soonest, one = min(waits, default=(0, None))
-    return (f"{name(one)} is the first at {TARGET:.0%}: after {three(soonest)} s"
-            f"{at_sizes(one[3:])}" if one else f"No variant reaches {TARGET:.0%} in "
-            "half of its runs")
+    return (f"{TARGET:.0%} after {span_of(waits, three, 's')}" if waits else
+            f"No variant reaches {TARGET:.0%} in more than half of its runs")
 
 
 def payoff(found):
-    """Which compiled variants repay their compiling within the runs."""
-    rows = [(one, epochs) for one, _, epochs, *_ in ratios.repayments(found.groups)]
+    """Which variants repay their compiling within the runs, at every batch size."""
     most = max(r["config"]["epochs"] for r in found.done)
-    soon = {name(one) for one, epochs in rows if epochs and epochs <= most}
-    late = {name(one) for one, _ in rows} - soon
-    return ", ".join(f"{text} by {listed(sorted(who))}" for who, text in (
-        (soon, f"Compiling is repaid within {most} epochs"),
-        (late, "not" if soon else f"Compiling is not repaid within {most} epochs"))
-        if who)
+    said, counts = {}, set()
+    for one, count, epochs, span, code in ratios.repayments(found.groups):
+        low, high = span or (epochs, epochs)
+        counts.add(count)
+        said.setdefault(name(one), set()).add(
+            "not" if code == ratios.NEVER else None if code in (
+                ratios.UNSHOWN, ratios.UNSURE) else "soon" if high <= most else
+            "not" if low > most else None)
+    soon, late = ([who for who, states in said.items() if states == {state}]
+                  for state in ("soon", "not"))
+    parts = [f"{text} by {listed(who)}" for text, who in (
+        ("repaid", soon), ("not", late)) if who]
+    return parts and (f"Within {plural(most, 'epoch')} compiling is "
+                      f"{', '.join(parts)} (n {min(counts)})")
 
 
 def parts(found):
     """The largest share that one part has of a run."""
     shares = []
     for one, done in found.groups.items():
-        for r in done[:1]:
-            split = costs.parts(r)
-            part = max(split, key=split.get)
-            shares.append((split[part] / sum(split.values()), part, one))
+        if one[3] in chosen(found.sizes):
+            split = [costs.parts(r) for r in cold(done)]
+            middle = {part: stats.median(row[part] for row in split)
+                      for part in split[0]}
+            part = max(middle, key=middle.get)
+            shares.append((middle[part] / sum(middle.values()), part, one))
     share, part, one = max(shares)
     verb = {"import": "Importing", "data": "Reading data", "compile": "Compiling",
             "train": "Training", "evaluate": "Evaluating", "rest": "Starting"}[part]
@@ -144,30 +159,24 @@ def waterfall(found):
 
 
 def answers(found):
-    """The shortest wait for an answer."""
-    waits = [(np.median(rows[:, 0]), one) for one, rows in costs.answers(
-        found.groups).items()]
-    least, one = min(waits, default=(0, None))
-    return one and (f"{name(one)} answers soonest: half of its answers within "
-                    f"{three(1e3 * least)} ms{at_sizes(one[3:])}")
+    """The shortest and the longest wait for an answer."""
+    said = span_of([(1e3 * np.median(rows[:, 0]), one) for one, rows in costs.answers(
+        found.groups).items()], three, "ms")
+    return said and f"Half of the answers are there within {said}"
 
 
 def energy(found):
-    """The fewest joules."""
-    rows = [(stats.median(row["gross"]), one) for one, row in costs.values(
-        found.measured, "energy").items()]
-    least, one = min(rows, default=(0, None))
-    return one and (f"{name(one)} takes the least energy: {three(least)} J an epoch"
-                    f"{at_sizes(one[3:])}")
+    """The fewest and the most joules."""
+    said = span_of([(stats.median(row["gross"]), one) for one, row in costs.values(
+        found.measured, "energy").items()], three, "J")
+    return said and f"An epoch takes {said}"
 
 
 def steps(found):
-    """The smallest fixed cost of a step."""
-    rows = [(np.mean([fit[0] for fit in fitted]), variant)
-            for variant, fitted in fits(found.groups).items()]
-    least, variant = min(rows, default=(0, None))
-    return variant and (f"{name(variant)} has the smallest fixed cost: "
-                        f"{three(1e6 * max(least, 0))} µs a step")
+    """The smallest and the largest fixed cost of a step."""
+    said = span_of([(1e6 * max(0, np.mean([fit[0] for fit in fitted])), variant)
+                    for variant, fitted in fits(found.groups).items()], three, "µs")
+    return said and f"Whatever its batch size, a step takes {said}"
 
 
 def parity(found):
@@ -176,10 +185,15 @@ def parity(found):
             if row["precision"] == "fp64" and row.get("losses")]
     first = {}
     for row in rows:
-        if name(tuple(row[part] for part in ("contender", "rung", "feed"))) == row[
+        if name([row[part] for part in ("contender", "rung", "feed")]) == row[
                 "reference"]:
-            first[row["batch_size"], row["seed"], row["optimizer"]] = row["losses"]
-    gaps = [differences(row["losses"], first[place]).max() for row in rows
-            if (place := (row["batch_size"], row["seed"], row["optimizer"])) in first]
-    return gaps and (f"The losses of all variants differ by at most {max(gaps):.0e} in "
-                     "float64")
+            first[place(row)] = row["losses"]
+    gaps = [differences(row["losses"], first[place(row)]).max() for row in rows
+            if place(row) in first]
+    return gaps and ("Relative differences of all losses in float64 are at most "
+                     f"{max(gaps):.0e}")
+
+
+def place(row):
+    """Of a certificate: what one reference is for."""
+    return (*map(row.get, ("batch_size", "seed", "optimizer", "lr")),)

@@ -50,7 +50,7 @@ def content(found, figures, author, reflection):
         "platform": f"{top['where']}. {top['runs'][:-1]}",
         "questions": [[QUESTIONS[name].title, says[name]] for name in (
             "accuracy", "compiling", "floor", "memory", "proof") if says.get(name)],
-        "why": [] if found.unfair else sentences(found),
+        "why": sentences(found),
         "table": list(by_variant(["n", "steady epoch, s", "first epoch, s",
                                   "test accuracy"], [
             (key(row), row["ok"], row["steady_epoch_s"], row["first_epoch_s"],
@@ -92,7 +92,8 @@ def write(out, found, author=None):
         if figure.open and path.exists():
             files.write_atomic(folder / path.name, path.read_bytes())
             wide, tall = map(float, re.search(
-                r'width="([\d.]+)pt" height="([\d.]+)pt"', path.read_text()).groups())
+                r'width="([\d.]+)pt" height="([\d.]+)pt"',
+                path.read_text("utf-8")).groups())
             width = min(WIDE, TALL * wide / tall)
             figures.append([path.name, width, figure.caption])
     files.write_atomic(folder / "paper.json", json.dumps(content(
@@ -100,10 +101,13 @@ def write(out, found, author=None):
     source = folder / "paper.typ"
     files.write_atomic(source, (TEMPLATES / source.name).read_bytes())
     files.write_atomic(Path(out, "report.pdf"), typst.compile(
-        source, root=folder, font_paths=[fonts()]))
+        source, root=folder, font_paths=fonts()))
 
 
 def fonts():
-    """The folder of the letters that the figures are drawn with."""
-    import matplotlib
-    return Path(matplotlib.get_data_path(), "fonts", "ttf")
+    """Where the letters are that the figures are drawn with, if they are."""
+    try:
+        import matplotlib
+    except ImportError:
+        return []
+    return [Path(matplotlib.get_data_path(), "fonts", "ttf")]

@@ -17,12 +17,15 @@ COMPARED = TEXTS["heads"]["parity"]
 
 def seals(found):
     """Three lines: same computation, same conditions, steady machine."""
-    return [f"{capital(found.proof[1])}.", f"Audit: {line(found.verdicts)}.",
-            steadiness(found.done)[1], control(found)]
+    return [*filter(None, (
+        f"{capital(found.proof[1])}.", f"Audit: {line(found.verdicts)}.",
+        steadiness(found.done)[1], control(found)))]
 
 
 def control(found):
     """What one script against itself comes out as."""
+    if found.unfair:
+        return ""
     if found.width is None:
         return "Control: not measured, so a small ratio may be the machine's."
     seen = [f"{with_span(value, span)} at batch size {size}"

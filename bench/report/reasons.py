@@ -34,8 +34,8 @@ def sentences(found):
 def reasons(found):
     """[(claim, sentence), …]"""
     claims = {"Products": products, "Dispatch": dispatch, "Compilation": compilation,
-              "Batch size": batch_size, "Fusion": fusion,
-              "Immutability": immutability, "Other libraries": libraries}
+              "Fusion": fusion, "Immutability": immutability,
+              "Other libraries": libraries}
     return [(claim, sentence) for claim, reason in claims.items()
             if not found.unfair and (sentence := reason(found))]
 
@@ -44,7 +44,7 @@ def faster(found, first, second):
     """'0.5 (0.4 to 0.6)' where the first is decidedly faster, or None."""
     two = ratios.alike_ratio(found, (first, second))
     return with_span(two.value, two.span) if (
-        two and two.span and two.span[1] < 1) else None
+        two and two.verdict == ratios.FIRST) else None
 
 
 def products(found):
@@ -56,9 +56,11 @@ def products(found):
         if not parts:
             continue
         whole, mine, (value, span) = parts
-        share = stats.median(mine / whole)
-        kind = "none" if not stats.decided(span) or share < PART else (
-            "most" if share > 0.5 else "part")
+        _, share = stats.mean(mine / whole)  # the interval of the products' share
+        kind = share and ("most" if share[0] > 0.5 else "part" if share[0] > PART
+                          else "none" if share[1] < PART else None)
+        if not kind:
+            continue  # nothing is certain enough to be said
         fast, slow = (FRAMEWORKS[key[0]] for key in two.order)
         text = (f"at batch size {size} {slow}'s take {with_span(value, span)} times as "
                 f"long as {fast}'s")
@@ -71,8 +73,7 @@ def products(found):
 
 
 def dispatch(found):
-    """What Python costs at every step, at the smallest batch size, where it weighs
-    most."""
+    """What Python costs at every step, at the smallest batch size."""
     parts = []
     for slow, fast, what in STARTS:
         keys = [(*one, "device", size) for one in (slow, fast)
@@ -81,14 +82,13 @@ def dispatch(found):
             steps = found.groups[keys[0]][0]["steps_per_epoch"]
             long, quick = together(*(
                 by_block(found.groups[key], "steady_epoch_s") for key in keys))
-            value, span = micro(np.subtract(long, quick) / steps)
+            value, span = micro(np.subtract(long, quick) / steps) if long else (0, None)
             if span and span[0] > 0:
                 whole = three(1e6 * stats.median(long) / steps)
                 parts.append(f"{what} {with_span(value, span)} µs of the {whole} µs "
                              f"that a step of {name(keys[0])} takes")
-    return parts and ("Starting work from Python costs time at every step, most where "
-                      f"batches are small; at batch size {found.sizes[0]} "
-                      f"{listed(parts)}.")
+    return parts and ("Starting work from Python costs time at every step: at batch "
+                      f"size {found.sizes[0]} {listed(parts)}.")
 
 
 def compilation(found):
@@ -106,18 +106,6 @@ def compilation(found):
         size for size, _ in some) for text, some in said.items()]
     return parts and ("Handing more of the work to a compiler saves time here: "
                       f"{listed(parts)}.")
-
-
-def batch_size(found):
-    """The largest batch size over the smallest."""
-    small, large = found.sizes[:1], found.sizes[-1:]
-    parts = [f"{name(key)} {text}" for key in found.groups
-             if [*key[2:]] == ["device", *large] and key[0] in found.pair
-             and (text := faster(found, key, (*key[:3], *small)))]
-    return parts and (
-        "Larger batches need fewer steps and make larger products, which take "
-        f"less time a row: an epoch at batch size {large[0]} over one at "
-        f"{small[0]} is {listed(parts)}.")
 
 
 def fusion(found):

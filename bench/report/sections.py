@@ -19,7 +19,7 @@ from bench.report.words import TEXTS, capital, plural, versions, where
 
 class Question(NamedTuple):
     """title: as a reader asks it; says: found -> its sentences; sections: {title:
-    function}; fair: is nothing of it shown of an unfair comparison?"""
+    function}; fair: do they need a fair comparison?"""
 
     title: str
     says: object
@@ -75,8 +75,8 @@ def sections(found):
 
 
 def asked(found, made):
-    """{name in QUESTIONS: (its sentences, {title: blocks} of made)} of those that
-    have an answer; made: of sections()."""
+    """(name in QUESTIONS, (its sentences, {title: blocks} of made)) of each that
+    has an answer; made: of sections()."""
     for name, question in QUESTIONS.items():
         shown = found.done and not (found.unfair and question.fair)
         says = [*question.says(found)] if shown else []

@@ -9,23 +9,19 @@ from bench.report.table import SHARE, Bold, Table, by_variant
 from bench.report.words import TEXTS, name, verdict
 
 
-def speed_table(rows, fastest=()):
-    """Rows of summarise(); fastest: keys that are to be seen first."""
-    return by_variant(
-        ["n", "steady epoch, s", "first epoch, s", "compile, s",
-         "test accuracy"],
+def speed(found):
+    """Section: seconds of every variant at every batch size, bold where it is
+    decidedly the fastest."""
+    best = ratios.fastest(found)
+    return [by_variant(
+        ["n", "steady epoch, s", "first epoch, s", "compile, s", "test accuracy"],
         [(key(row), row["ok"] if row["ok"] == row["runs"] else
           f"{row['ok']} of {row['runs']}",
-          Bold(steady(row)) if key(row) in fastest else steady(row),
+          Bold(steady(row)) if key(row) in best else steady(row),
           row["first_epoch_s"], row["compile_s"],
           None if row["test_accuracy"] is None else (
-              row["test_accuracy"], row["test_accuracy_sd"])) for row in rows],
-        {"test accuracy": SHARE})
-
-
-def speed(found):
-    """Section: seconds of every variant at every batch size."""
-    return [speed_table(found.rows, ratios.fastest(found))]
+              row["test_accuracy"], row["test_accuracy_sd"])) for row in found.rows],
+        {"test accuracy": SHARE})]
 
 
 def ratio_section(found):

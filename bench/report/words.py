@@ -96,6 +96,14 @@ def environment(done):
     return dict(sorted(seen.items()))
 
 
+def chosen(sizes, most=3):
+    """Batch sizes that a figure has room for: all, or of more than `most` the
+    smallest, the largest and those in the middle."""
+    last = len(sizes) - 1
+    return sizes if last < most else [
+        sizes[round(n * last / (most - 1))] for n in range(most)]
+
+
 def capital(text):
     return text[:1].upper() + text[1:]
 

@@ -5,8 +5,7 @@ from matplotlib import ticker
 
 from bench.analyse import stats
 from bench.report.figures.style import NARROW, plt
-
-MOST = 3  # panels side by side
+from bench.report.words import chosen
 
 
 class PlainLog(ticker.Locator):
@@ -36,14 +35,6 @@ def log(axis, which, form="{x:g}"):
 def percent(value, _):
     """The text of a tick: no more digits than it needs."""
     return f"{100 * value:g} %"
-
-
-def chosen(sizes):
-    """Batch sizes for panels side by side: all, or of more than MOST the
-    smallest, the largest and those in the middle."""
-    last = len(sizes) - 1
-    return sizes if last < MOST else [
-        sizes[round(n * last / (MOST - 1))] for n in range(MOST)]
 
 
 def panels(sizes, xlabel, labels, tall=2.2, narrow=False):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from bench.analyse import stats
-from bench.analyse.groups import cold, key, log_ratios, steady, together
+from bench.analyse.groups import cold, key, log_ratios, steady
 from bench.analyse.ratios import pooled
 from bench.report.answer import at
 from bench.report.figures import axes, style
@@ -20,8 +20,11 @@ LEVELS = {"the products": "#444444", "gathering the batch": "#888888",
           "all but batch and products": "#56B4E9",
           "a call from Python per step": "#E69F00",
           "a launch from Python per kernel": "#E69F00",
-          "Python dispatch and fusion": "#D55E00", "fusion": "#009E73"}
-OTHER = "#CC79A7"
+          "Python dispatch and fusion": "#D55E00", "fusion": "#009E73",
+          "Python per operation": "#CC79A7",
+          "Python per operation, and fusion": "#CC79A7",
+          "autograd, optimizer objects": "#882255"}
+OTHER = "#999933"
 
 
 def pair(found):
@@ -33,26 +36,26 @@ def pair(found):
     rows = [(f"batch {size}", at(found, two, size), log_ratios(
         found.groups, *((*one[:3], size) for one in two[:2]))) for size in found.sizes]
     if len(rows) > 1:
-        logs = together(*(logs for _, _, logs in rows))
-        rows.append(("all", two, dict(enumerate(np.mean(logs, axis=0)))))
+        blocks = sorted(set.intersection(*(set(logs) for _, _, logs in rows)))
+        rows.append(("all", two, {block: np.mean([logs[block] for _, _, logs in rows])
+                                  for block in blocks}))
     figure, axis = style.plt.subplots(figsize=(NARROW, 0.42 * len(rows) + 1.1))
     axes.label_rows(axis, [label for label, *_ in rows])
     axis.axvline(1, color="black", lw=1)
     if found.width is not None:
         axis.axvspan(math.exp(-found.width), math.exp(found.width), lw=0,
                      color=QUIET, alpha=0.2)
-    for height, (label, one, logs) in enumerate(rows):
+    for height, (_, one, logs) in enumerate(rows):
         if one:
-            _pair(axis, height, one, label, logs)
+            _pair(axis, height, one, logs)
     axis.set_xlabel(f"seconds, {name(two.first)} / {name(two.second)}")
     axis.margins(x=0.1)
     return figure
 
 
-def _pair(axis, height, two, label, logs):
+def _pair(axis, height, two, logs):
     paint = COLOURS[two.order[0][0]] if two.order else QUIET
-    what = (*two.first[:3], None)
-    beside = f"{label}, over {name(two.second)}"
+    what, beside = two.first, f"over {name(two.second)}"
     for block, value in logs.items():
         dot, = axis.plot(math.exp(value), height, "o", ms=3, color=paint, alpha=0.5)
         tell(dot, what, f"{beside}, block {block + 1}: {three(math.exp(value))}")
@@ -130,14 +133,15 @@ def _stack(axis, height, framework, size, bars, found):
     for bar, values in reversed(bars):
         middle, span = stats.mean(np.multiply(values, steps))
         what = bar_words(bar)
-        part, = axis.barh(
-            height if middle >= 0 else height + 0.18, middle, left=end, height=0.6
-            if middle >= 0 else 0.24, color=LEVELS.get(what, OTHER), label=what,
-            hatch="" if middle >= 0 else "/////", edgecolor="white", lw=0.5)
+        longer = middle >= 0
+        level = height if longer else height + 0.18
+        part, = axis.barh(level, middle, left=end, height=0.6 if longer else 0.24,
+                          color=LEVELS.get(what, OTHER), label=what, lw=0.5,
+                          hatch="" if longer else "/////", edgecolor="white")
         end += middle
         tell(part, (framework, "eager", "", size), f"{what} {with_span(middle, span)} "
              f"s an epoch, {plural(len(values), 'block')}")
         if span:
             half = (span[1] - span[0]) / 2
-            axis.plot([end - half, end + half], [height] * 2, color="black", lw=1)
+            axis.plot([end - half, end + half], [level] * 2, color="black", lw=1)
     note(axis, three(end), (end, height))

@@ -68,8 +68,9 @@ def payoff(found):
     reference; a dot where a variant has caught up with it."""
     spent = {key(row): (row["compile_s"] or 0.0, row["steady_epoch_s"])
              for row in found.rows if row["steady_epoch_s"]}
-    repaid = {one: epochs for one, _, epochs, *_ in repayments(found.groups)}
-    sizes = sorted({one[3] for one in repaid if (*REFERENCE, one[3]) in spent})
+    repaid = {one: epochs for one, _, epochs, *_ in repayments(found.groups)
+              if {one, (*REFERENCE[:2], *one[2:])} <= spent.keys()}
+    sizes = sorted({one[3] for one in repaid})
     if not sizes:
         return None
     figure, panels = stacked(sizes, 1, 1.35, sharex=True)
@@ -77,9 +78,9 @@ def payoff(found):
         min(2 * epochs, 1e4) for epochs in repaid.values() if epochs)])
     look, count = looks(found.groups), np.geomspace(1, last, 100)
     for one, epochs in repaid.items():
-        if one[3] in panels and one in spent:
+        if one[3] in panels:
             axis, (cost, second) = panels[one[3]][0], spent[one]
-            reference = spent[*REFERENCE, one[3]][1]
+            reference = spent[*REFERENCE[:2], *one[2:]][1]
             line, = axis.plot(count, (cost / count + second) / reference, lw=1.2,
                               **look[one])
             tell(line, one, f"compiles {three(cost)} s, then {three(second)} s an "

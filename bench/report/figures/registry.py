@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.report import messages
-from bench.report.words import where
+from bench.report.words import chosen, where
 
 
 class Figure(NamedTuple):
@@ -49,10 +49,10 @@ FIGURES = {stem: Figure(**entry) for stem, entry in tomllib.loads(
 def draw(folder, found):
     """Every figure that there is something for -> their names."""
     os.environ["MPLBACKEND"] = "agg"  # never a window, whatever is set
-    from bench.report.figures import axes, style
+    from bench.report.figures import style
     place, _, rest = where(found.done).partition(", ")
     rest += f"; {len(found.done)} of {len(found.records)} runs"
-    shown, sizes = len(axes.chosen(found.sizes)), len(found.sizes)
+    shown, sizes = len(chosen(found.sizes)), len(found.sizes)
     some = f"; {shown} of {sizes} batch sizes" * (shown < sizes)
     drawn = []
     for stem, entry in FIGURES.items():
@@ -61,10 +61,10 @@ def draw(folder, found):
         figure = pkgutil.resolve_name(
             f"bench.report.figures.{entry.function}")(found)
         if figure is not None:
-            about = (rest + some * entry.panels) * entry.fair
-            style.caption(figure, entry.says(found), found.proof, (entry.below, *(
-                [] if entry.open else [f"{place}, {about}" if about else "",
-                                       found.proof[1]])))
+            about = f"{place}, {rest}" * entry.fair + some * entry.panels
+            style.caption(figure, entry.says(found), found.proof, (
+                entry.below, some[2:] * entry.panels) if entry.open else (
+                entry.below, about, found.proof[1]))
             style.save(figure, folder, stem)
             drawn.append(stem)
     return drawn

@@ -10,7 +10,7 @@ from bench.analyse.groups import cold, key, steady
 from bench.analyse.ratios import every
 from bench.report.figures import axes, style
 from bench.report.figures.style import COLOURS, QUIET, legend, note, tell
-from bench.report.words import name, plural, three, with_span
+from bench.report.words import chosen, name, plural, three, with_span
 
 PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
          "train": "#56B4E9", "evaluate": "#009E73", "rest": "#dddddd"}
@@ -70,7 +70,7 @@ def ratios(found):
 
 def parts(found):
     """What the seconds of a whole run go into."""
-    figure, (axis,), variants = _each(found, axes.chosen(found.sizes))
+    figure, (axis,), variants = _each(found, chosen(found.sizes))
     for height, _, done, _ in variants:
         left, split = 0.0, [costs.parts(r) for r in cold(done)]
         for part, paint in PARTS.items():

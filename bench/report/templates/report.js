@@ -1,7 +1,7 @@
 // What a link or the address names is opened; on paper everything is.
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 function reveal() {
-  const target = location.hash && document.querySelector(location.hash);
+  const target = document.getElementById(location.hash.slice(1));
   const fold = target && target.closest("details");
   if (fold) fold.open = true;
 }
@@ -31,14 +31,17 @@ function light(marks) {
 }
 addEventListener("keydown", event => {
   if (event.key === "Escape") return say(null);
-  const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
-  const marks = step && event.target.matches("svg") ? all(".mark", event.target) : [];
+  const step = {ArrowRight: 1, ArrowLeft: -1, Enter: 0}[event.key];
+  const marks = step !== undefined && event.target.matches("svg")
+    ? all(".mark", event.target) : [];
   if (!marks.length) return;
   event.preventDefault();
   const now = marks.findIndex(mark => mark.classList.contains("on"));
+  if (step === 0 && now >= 0) return lead(marks[now]);
   const next = marks[now < 0 ? (step < 0 ? marks.length - 1 : 0)
     : (now + step + marks.length) % marks.length];
   light([next]);
+  next.scrollIntoView({block: "nearest", inline: "nearest"});
   say(next);
 });
 
@@ -64,7 +67,7 @@ for (const table of all("table")) {
     name => heads.findIndex(head => head.textContent === name));
   for (const row of batch < 0 ? [] : [...body.rows]) {
     const size = row.cells[batch].textContent;
-    rows.push({row, size, name: variant < 0 ? null
+    if (size) rows.push({row, size, name: variant < 0 ? null
       : `${row.cells[variant].textContent}, batch ${size}`});
   }
 }
@@ -74,14 +77,15 @@ rows.filter(one => one.name).forEach(({row, name}) => {
   row.addEventListener("pointerenter", () => light(named(name)));
   row.addEventListener("pointerleave", () => light([]));
 });
-all(".mark").forEach(mark => mark.addEventListener("click", () => {
+function lead(mark) {
   const name = mark.dataset.tell.split(": ")[0];
   const found = rows.filter(one => one.name === name).map(one => one.row);
   light(found);
   if (!found.length) return;
   found[0].closest("details").open = true;
   found[0].scrollIntoView({block: "center"});
-}));
+}
+all(".mark").forEach(mark => mark.addEventListener("click", () => lead(mark)));
 
 // Rows of one batch size alone.
 const sizes = [...new Set(rows.map(one => one.size))];
