@@ -102,7 +102,7 @@ def test_without_a_fair_comparison_there_is_only_the_certificate(
     found.unfair = unfair
     figures = drawn(found)
     assert list(figures) == ["parity"]
-    assert words(figures["parity"])[0].startswith("The losses of all variants")
+    assert words(figures["parity"])[0].startswith("Relative differences of all")
 
 
 def test_where_only_the_control_has_finished_nothing_is_drawn(drawn):

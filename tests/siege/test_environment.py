@@ -228,7 +228,7 @@ def test_without_matplotlib_the_tables_are_made(tmp_path):
     assert rows(out)[0]["status"] == "ok" and (out / "summary.md").exists()
     assert compare(out).returncode == 0
     # Of two kinds each; one variant has no ratios and no parity.
-    assert len(list((out / "figures").glob("*g"))) == 6
+    assert len(list((out / "figures").glob("*g"))) == 8
 
 
 ODD = {

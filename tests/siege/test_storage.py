@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_when_tables_are_written(small_disk, name):
     assert compare(out, "--seeds", "0", "--examples", "6400").returncode == 0
     before = hashes(out)
     # Room for the lock's number and, second case, for the tables, too.
-    ballast = fill_up(disk, {"results.csv": 0, "figures": 60}[name])
+    ballast = fill_up(disk, {"results.csv": 0, "figures": 32}[name])
     done = compare(out, *seeds)
     line = error_of(done, 5, "compare.py")
     assert "No space left" in line and name in line
