@@ -483,7 +483,7 @@ def test_a_comparison_measures_beside_its_runs_and_keeps_it(tmp_path):
     text = (tmp_path / "summary.md").read_text()
     for title in ("Floor", "Where the time goes", "Compilation", "Memory",
                   "Energy"):
-        assert f"\n## {title}\n" in text
+        assert f"\n### {title}\n" in text
     assert (tmp_path / "figures" / "waterfall.svg").exists()
     again = call(*command)
     assert "measured" not in again.stdout
