@@ -99,9 +99,9 @@ def exceptions(found, two):
             wins.setdefault(one.order[0][0], []).append(size)
     if two.order:
         wins.pop(two.order[0][0], None)
-    return "; but " * bool(wins) + listed(
-        f"{FRAMEWORKS[who]} is faster{at_sizes(sizes)}" for who, sizes in wins.items()
-        ) if wins else ""
+    return wins and "; but " + listed(
+        f"{FRAMEWORKS[who]} is faster{at_sizes(sizes)}"
+        for who, sizes in wins.items()) or ""
 
 
 def headline(found, two):

@@ -88,7 +88,7 @@ def learning(found):
                           for r in found.groups[(*one[:3], size)]], axis=0)
                  for one in two[:2]]
         gaps.append(np.abs(np.subtract(*means)).max())
-    return gaps and ("Mean accuracies of JAX and PyTorch are at most "
+    return gaps and ("Mean validation accuracies of both are at most "
                      f"{100 * max(gaps):.2f} percentage points apart")
 
 
@@ -144,11 +144,13 @@ def parts(found):
 
 
 def waterfall(found):
-    """What an eager step spends most on, the products apart."""
+    """What an eager step spends most on, the products apart, of what is certain to
+    take time."""
     said = {}
     for framework in LEVELS:
         for (other, size), bars in found.waterfalls.items():
-            rows = [(micro(values)[0], bar_words(bar)) for bar, values in bars[:-1]]
+            rows = [(middle, bar_words(bar)) for bar, values in bars[:-1]
+                    for middle, span in [micro(values)] if span and span[0] > 0]
             if other == framework and rows:
                 most, what = max(rows)
                 whole = sum(np.mean(values) for _, values in bars)
@@ -196,4 +198,4 @@ def parity(found):
 
 def place(row):
     """Of a certificate: what one reference is for."""
-    return (*map(row.get, ("batch_size", "seed", "optimizer", "lr")),)
+    return tuple(map(row.get, ("batch_size", "seed", "optimizer", "lr")))

@@ -28,6 +28,7 @@ STARTS = (
 
 
 def sentences(found):
+    """Those of reasons(), without what each is about."""
     return [sentence for _, sentence in reasons(found)]
 
 

@@ -1,5 +1,5 @@
-"""Figures that are as wide as a phone, with lengths from zero: the ratio of the
-pair, seconds of an epoch, and from the floor up to the eager rung."""
+"""Figures that are as wide as a phone: the ratio of the pair, seconds of an epoch, and
+from the floor up to the eager rung."""
 
 import math
 
