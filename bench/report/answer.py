@@ -233,17 +233,18 @@ def repaid(found):
     said = {}  # {(variant, verdict): [(batch size, epochs or None), …]}
     for one, _, epochs, _, code in ratios.repayments(found.groups):
         said.setdefault((name(one), code), []).append((one[3], epochs))
-    parts = []
-    for (who, code), rows in said.items():
+    parts, few = [], any(code == ratios.FEW for _, code in said)
+    for (who, code), rows in sorted(said.items()):
         sizes, epochs = zip(*rows)
-        parts.append(who + (
-            f" after {between(epochs)} epochs" if code == ratios.REPAID else
-            f" after some {between(epochs)} epochs, of too few blocks for an interval"
-            if code == ratios.FEW else
-            f" {TEXTS['verdicts']['compiling'][code]}") + at_sizes(sizes))
+        some = "some " * (code == ratios.FEW)
+        parts.append(who + at_sizes(sizes) + (
+            f" after {some}{between(epochs)} epochs"
+            if code in (ratios.FEW, ratios.REPAID) else
+            f" {TEXTS['verdicts']['compiling'][code]}"))
     if parts and not found.unfair:
         yield ("Faster epochs than those of torch eager repay compiling: "
-               f"{'; '.join(parts)}.")
+               + "; ".join(parts) + " (some: of too few blocks for an interval)" * few
+               + ".")
 
 
 # ---------------------------------------------------------------- accuracy

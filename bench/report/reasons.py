@@ -66,8 +66,8 @@ def products(found):
         text = (f"at batch size {size} {slow}'s take {with_span(value, span)} times as "
                 f"long as {fast}'s")
         if kind != "none":
-            text += (f", {stats.median(mine):.2g} s of the {stats.median(whole):.2g} s "
-                     "that an epoch takes longer")
+            text += (f", {stats.median(mine):.2g} s an epoch; all of the gap is "
+                     f"{stats.median(whole):.2g} s")
         kinds.setdefault(kind, []).append(text)
     return " ".join(text.format("; ".join(kinds[kind]))
                     for kind, text in TEXTS["products"].items() if kind in kinds)
