@@ -261,6 +261,10 @@ def test_what_a_figure_says_changes_with_the_numbers(message, change):
             r["final"]["test_accuracy"] = 0.5
         return getattr(messages, message)(found(records))
     assert said(False) and said(True) and said(False) != said(True)
+    if message == "payoff":
+        assert (said(False), said(True)) == (
+            "Within 4 epochs compiling is repaid by jax step (n 4)",
+            "Within 4 epochs compiling is not repaid by jax step (n 4)")
 
 
 def test_what_a_figure_says_of_measurements_changes_with_them():

@@ -122,7 +122,7 @@ def payoff(found):
     soon, late = ([who for who, states in said.items() if states == {state}]
                   for state in ("soon", "not"))
     parts = [f"{text} by {listed(who)}" for text, who in (
-        ("repaid", soon), ("not", late)) if who]
+        ("repaid", soon), ("not" if soon else "not repaid", late)) if who]
     return parts and (f"Within {plural(most, 'epoch')} compiling is "
                       f"{', '.join(parts)} (n {min(counts)})")
 
