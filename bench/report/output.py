@@ -181,7 +181,8 @@ def _stamp(out):
     and which figures are there."""
     digest = hashlib.sha256(str(environment.version("matplotlib")).encode())
     for path in (*map(out.joinpath, DATA),
-                 *sorted(Path(__file__).with_name("figures").glob("*.*"))):
+                 *sorted(Path(__file__).parent.rglob("*.py")),
+                 *sorted(Path(__file__).parent.rglob("*.toml"))):
         digest.update(_read(path).encode())
     return " ".join([digest.hexdigest(), *sorted(
         path.name for path in out.glob(PICTURES))]) + "\n"
