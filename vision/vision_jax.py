@@ -54,23 +54,25 @@ EFFICIENTNET = [(1, 3, 1, 16, 1), (2, 3, 6, 24, 2), (2, 5, 6, 40, 2),
                 (1, 3, 6, 320, 1)]
 
 DROPOUT = 0.2           # before the last layer of MobileNetV3 and EfficientNet
-STOCHASTIC_DEPTH = 0.2  # towards which EfficientNet's blocks go, from 0 on
+STOCHASTIC_DEPTH = 0.2  # EfficientNet's blocks: 0, 0.2 / 16, … 0.2 * 15 / 16
 
 
 # --------------------------------------------------------------- 3. Layers
-# A weight is looked up by its name. Nothing is hidden in an object: running
-# statistics go in as a dict and come out as another, masks go in.
+# A weight is looked up by its name. No array is ever changed: running
+# statistics go in with the weights, layers put new ones into Net.new, which
+# forward() makes for each pass and returns; masks go in.
 
 class Net(NamedTuple):
     """One pass through a network.
 
-    weights: {name: array}, the parameters and the running statistics; masks:
-    {name: array} of dropout and stochastic depth, empty where a network has
-    neither; None: it answers and does not train; new: what the pass collects,
-    {name: array}: new statistics. shapes: None, or a dict in which a pass
-    that only looks notes the shape of every weight, and in `new` of masks.
-    products: None, or bfloat16: what is multiplied, as torch.autocast has it;
-    means, softmax and loss stay as the weights are.
+    weights: {name: array}, the parameters and the running statistics. masks:
+    None to answer, as model.eval() in PyTorch; a dict to train, {name: array}
+    of dropout and stochastic depth, {} where a network has neither. new:
+    {name: array}, the new statistics that this pass collects. shapes: None, or
+    a dict in which a pass that only looks notes the shape of every weight;
+    `new` then gets those of masks. products: None, or bfloat16: what is
+    multiplied, as torch.autocast has it; norms, softmax and loss have the type
+    of the weights.
     """
 
     weights: dict
@@ -98,7 +100,8 @@ def conv(net, name, x, out, kernel, stride=1, groups=1, bias=False):
     """x (B, H, W, C) -> (B, H / stride, W / stride, out)"""
     w = net.get(f"{name}.weight", kernel, kernel, x.shape[-1] // groups, out)
     # Symmetric padding, as PyTorch pads. padding="SAME" would be another
-    # network: at stride 2 it pads one row less, at the near side.
+    # network: at stride 2 it pads one row less, at the top and the left.
+    # Patches that do not overlap have none.
     pad = kernel // 2 if stride < kernel else 0
     x = lax.conv_general_dilated(
         *net.cast(x, w), (stride, stride), [(pad, pad)] * 2,
@@ -115,19 +118,21 @@ def linear(net, name, x, out):
 
 def batch_norm(net, name, x, eps=1e-5, momentum=0.1):
     """Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167. To answer, it
-    takes the running statistics; to train, those of the batch, and moves the
-    running ones by `momentum` towards them. (Flax and Keras call 1 - 0.1 the
-    momentum.)"""
+    takes the running statistics; to train, those of the batch, and running =
+    (1 - momentum) * running + momentum * batch. So momentum is the share of
+    the new value, as in PyTorch; that of Flax and Keras is the share of the
+    old one, 0.9 where it is 0.1 here."""
     scale, shift, mean, var = (
         net.get(f"{name}.{end}", x.shape[-1])
         for end in ("weight", "bias", "running_mean", "running_var"))
     count = net.get(f"{name}.num_batches_tracked")
     given, x = x.dtype, x.astype(scale.dtype)
     if net.masks is not None:
+        # The n = B x H x W values of a channel in this batch are normalised
+        # by their own variance, sum / n (jnp's var; torch.var has n - 1), and
+        # the gradient goes through it. The running one estimates that of all
+        # images, for which sum / n is too small: hence times n / (n - 1).
         batch_mean, batch_var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-        # The n pixels of a channel in this batch are normalised by their own
-        # variance. The running one estimates that of all images, for which
-        # a sample's is too small: hence times n / (n - 1).
         n = x.size // x.shape[-1]
         for end, old, value in (("mean", mean, batch_mean),
                                 ("var", var, batch_var * (n / (n - 1)))):
@@ -150,7 +155,8 @@ def layer_norm(net, name, x, eps=1e-6):
 
 def drop(net, name, x, rate, shape):
     """x times a mask of 0 and 1 / (1 - rate), which is handed in: no network
-    draws random numbers. shape: of a mask, without the batch."""
+    draws random numbers. Whoever trains draws one for each step, (B, *shape);
+    shapes() lists them."""
     if net.shapes is not None and rate:
         net.new[name] = rate, shape
     return x if net.masks is None or not rate else x * net.masks[name]
@@ -205,7 +211,8 @@ def inverted(net, name, x, kernel, inside, out, stride, act, squeeze, gate,
              depth=0, **norm):
     """The block of MobileNetV3 and EfficientNet: wide inside, each channel
     filtered alone, narrow outside. squeeze: channels of its
-    squeeze-and-excite, or 0; depth: rate at which an image skips it."""
+    squeeze-and-excite, or 0; gate: activation and gate of that; depth: rate at
+    which an image skips it."""
     y, parts = x, 0
 
     def part():
@@ -316,7 +323,8 @@ NETWORKS = {"resnet50": (resnet50, "fc"),
 
 def forward(network, weights, x, masks=None, products=None):
     """-> logits (B, classes), {name: array} of new running statistics. With
-    masks it trains, without it answers; products: their type, see Net."""
+    masks it trains; without it answers, and there are none. products: see
+    Net."""
     function, head = NETWORKS[network]
     net = Net(weights, masks, {}, products=products)
     bias = weights[f"{head}.bias"]
@@ -335,7 +343,8 @@ def shapes(network, classes=1000):
 
 
 def is_statistic(name):
-    """Is this no parameter, but what BatchNorm has seen?"""
+    """True for BatchNorm's running mean, variance and count of batches (which
+    nothing here reads: PyTorch has it), False for parameters."""
     return name.rpartition(".")[2].startswith(("running_", "num_batches"))
 
 
@@ -348,7 +357,8 @@ def initial(network, seed, classes=1000):
         normal = jax.random.normal(jax.random.fold_in(key, n), shape)
         end = name.rpartition(".")[2]
         if len(shape) == 4:
-            # A channel that is filtered alone gives out one.
+            # A channel that is filtered alone gives out one. (PyTorch's
+            # own start counts all, and differs from network to network.)
             out = shape[3] if shape[2] > 1 else 1
             weights[name] = normal * math.sqrt(2 / (shape[0] * shape[1] * out))
         elif len(shape) == 2:
@@ -384,7 +394,9 @@ def cross_entropy(logits, y):
 
 
 def gradients(network, weights, x, y, masks, products=None):
-    """-> loss, logits, {name: gradient}, {name: new running statistics}"""
+    """-> loss, logits, {name: gradient}, {name: new running statistics}. Only
+    parameters have gradients; the new statistics come out beside the loss
+    (has_aux)."""
     parts = {True: {}, False: {}}
     for name, a in weights.items():
         parts[is_statistic(name)][name] = a
@@ -399,11 +411,13 @@ def gradients(network, weights, x, y, masks, products=None):
     return value, logits, grads, new
 
 
-# A program for each network and type of products (static), which writes the
-# new weights over the old ones (donated): those given cannot be read again.
+# Compiled once for each network and type of products (static_argnums), it may
+# write the new weights over those given (donate_argnums), which cannot be read
+# again: go on with those that it returns.
 @partial(jax.jit, static_argnums=(0, 6), donate_argnums=1)
 def train_step(network, weights, x, y, masks, lr, products=None):
-    """One step of SGD -> weights with the statistics, (loss, accuracy)"""
+    """One step of SGD -> weights with the new statistics, which the next step
+    is given; [loss, accuracy] before the step"""
     loss, logits, grads, new = gradients(network, weights, x, y, masks,
                                          products)
     right = (logits.argmax(1) == y.argmax(1)).mean(dtype=loss.dtype)

@@ -51,19 +51,21 @@ EFFICIENTNET = [(1, 3, 1, 16, 1), (2, 3, 6, 24, 2), (2, 5, 6, 40, 2),
                 (1, 3, 6, 320, 1)]
 
 DROPOUT = 0.2           # before the last layer of MobileNetV3 and EfficientNet
-STOCHASTIC_DEPTH = 0.2  # towards which EfficientNet's blocks go, from 0 on
+STOCHASTIC_DEPTH = 0.2  # EfficientNet's blocks: 0, 0.2 / 16, … 0.2 * 15 / 16
 
 
 # --------------------------------------------------------------- 3. Layers
 # A module owns its parameters, and BatchNorm its running statistics beside
-# them. Their names are the paths to them: the attribute of an attribute, the
-# place in a Sequential. model.train() and model.eval() set `training` in all
-# modules of a model; what each does then is up to it. A new one trains.
+# them, as buffers: in state_dict(), not in parameters(), so without a gradient
+# and out of the optimizer's reach. They stay there from step to step; nothing
+# hands them on. Names are the paths to them: the attribute of an attribute,
+# the place in a Sequential. model.train() and model.eval() set `training` in
+# all modules of a model (a new one trains); BatchNorm and Drop heed it.
 
 class Drop(nn.Module):
-    """x times a mask of 0 and 1 / (1 - rate), which whoever trains sets before
-    every step: no network draws random numbers. shape: of a
-    mask, without the batch."""
+    """x times a mask of 0 and 1 / (1 - rate), which is handed in: no network
+    draws random numbers. Whoever trains draws one for each step, (B, *shape),
+    and sets it: an old one would be used again. drops() lists them."""
 
     def __init__(self, rate, shape):
         super().__init__()
@@ -75,7 +77,8 @@ class Drop(nn.Module):
 
 def conv(channels, out, kernel, stride=1, groups=1, bias=False):
     """(B, C, H, W) -> (B, out, H / stride, W / stride)"""
-    # Symmetric padding: half of the kernel on each side.
+    # Symmetric padding: half of the kernel on each side. Patches that do not
+    # overlap have none.
     pad = kernel // 2 if stride < kernel else 0
     return nn.Conv2d(channels, out, kernel, stride, pad, groups=groups,
                      bias=bias)
@@ -83,11 +86,14 @@ def conv(channels, out, kernel, stride=1, groups=1, bias=False):
 
 def batch_norm(channels, eps=1e-5, momentum=0.1):
     """Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167. In eval() it
-    takes the running statistics; in train() those of the batch, and moves the
-    running ones by `momentum` towards them, in place, while it computes. The
-    n pixels of a channel in this batch are normalised by their own variance.
-    The running one estimates that of all images, for which a sample's is too
-    small: hence times n / (n - 1)."""
+    takes the running statistics, which start at 0 and 1; in train() those of
+    the batch, and in the same call, in place, running = (1 - momentum) *
+    running + momentum * batch. So momentum is the share of the new value;
+    that of Flax and Keras is the share of the old one, 0.9 where it is 0.1
+    here. The n = B x H x W values of a channel in this batch are normalised by
+    their own variance, sum / n, and the gradient goes through it. The running
+    one estimates that of all images, for which sum / n is too small: hence
+    times n / (n - 1)."""
     return nn.BatchNorm2d(channels, eps, momentum)
 
 
@@ -103,8 +109,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "hardswish": nn.Hardswish, "silu": nn.SiLU}
 # --------------------------------------------------------------- 4. Blocks
 
 def conv_norm(channels, out, kernel, stride=1, groups=1, act=None, **norm):
-    """A convolution, its BatchNorm, an activation. Compiled to answer, the
-    last two are one kernel."""
+    """A convolution, its BatchNorm, an activation. In a compiled
+    model that answers, the last two are one kernel."""
     layers = [conv(channels, out, kernel, stride, groups),
               batch_norm(out, **norm)]
     return nn.Sequential(*layers, *([ACTIVATIONS[act]()] if act else []))
@@ -148,7 +154,8 @@ class Bottleneck(nn.Module):
 class Inverted(nn.Module):
     """The block of MobileNetV3 and EfficientNet: wide inside, each channel
     filtered alone, narrow outside. squeeze: channels of its
-    squeeze-and-excite, or 0; depth: rate at which an image skips it."""
+    squeeze-and-excite, or 0; gate: activation and gate of that; depth: rate at
+    which an image skips it."""
 
     def __init__(self, channels, kernel, inside, out, stride, act, squeeze,
                  gate, depth=0, **norm):
@@ -183,8 +190,8 @@ class Attention(nn.Module):
         heads = VIT[3]
         q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).reshape(
             *x.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)
-        # Each (B, heads, tokens, part). One kernel where there is one: scores
-        # divided by the root of the part, softmax, the weighted sum.
+        # Each (B, heads, tokens, part). One fused kernel where there is one:
+        # scores divided by the root of the part, softmax, the weighted sum.
         y = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(y.transpose(1, 2).reshape(x.shape))
 
@@ -313,14 +320,16 @@ NETWORKS = {"resnet50": ResNet50, "vit_b_16": ViTB16,
 def initial(network, seed, classes=1000):
     """-> the network with its weights drawn. Kernels as He and others 2015,
     https://arxiv.org/abs/1502.01852, by their outputs ("fan out": kernel
-    height x width x channels out); matrices by their inputs."""
+    height x width x channels out); matrices by their inputs. Running
+    statistics are no parameters and stay at 0 and 1."""
     model = NETWORKS[network](classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, a in model.named_parameters():
             end = name.rpartition(".")[2]
             if a.ndim == 4:
-                # A channel that is filtered alone gives out one.
+                # A channel that is filtered alone gives out one. (PyTorch's
+                # own start counts all, and differs from network to network.)
                 out = len(a) if a.shape[1] > 1 else 1
                 a.normal_(0, math.sqrt(2 / (a[0, 0].numel() * out)),
                           generator=generator)
@@ -334,8 +343,8 @@ def initial(network, seed, classes=1000):
 
 
 def put(model, arrays):
-    """Give it the weights and statistics {name: array}; ValueError if they
-    are another network's. -> model"""
+    """Give it the weights and statistics {name: array} by their names;
+    ValueError where one is missing or has another shape. -> model"""
     here = model.state_dict()  # the arrays themselves, no copies
     for name, a in here.items():
         if name not in arrays or arrays[name].shape != a.shape:
@@ -351,8 +360,8 @@ class Hardswish(nn.Module):
 
 
 def exact(model):
-    """For float64, where PyTorch 2.13 takes 1 / 6 as a number of float32, 3e-8
-    too little: in F.hardsigmoid's gradient on a processor, in Hardswish on a
+    """For float64, where PyTorch 2.13 takes 1 / 6 as a number of float32, off
+    by 3e-8: in F.hardsigmoid's gradient on a processor, in Hardswish on a
     GPU."""
     for module in model.modules():
         if getattr(module, "gate", None) is F.hardsigmoid:
@@ -372,10 +381,10 @@ def drops(model):
 # ----------------------------------------------------- 7. Loss and one step
 
 def train_step(model, optimizer, x, y):
-    """One step of a model that trains, whose masks are set: the forward pass
-    moves the statistics, backward() leaves a gradient in every parameter, and
-    the optimizer, which holds the same parameters, moves them. y: one-hot (B,
-    classes) -> (loss, accuracy), before the step"""
+    """One step of a model in train(), whose masks are set: the forward pass
+    overwrites the statistics, backward() adds a gradient to every parameter's,
+    and the optimizer, which holds the same parameters, changes those. y:
+    one-hot (B, classes) -> [loss, accuracy] before the step"""
     optimizer.zero_grad()
     logits = model(x)
     loss = F.cross_entropy(logits, y)
