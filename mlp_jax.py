@@ -81,8 +81,8 @@ def setup(args):
     # by default multiplies float32 matrices in TF32 (10 bits of mantissa in
     # place of 23, up to 8 times faster); PyTorch does not. Unless you set it
     # in both, you compare precisions.
-    jax.config.update("jax_default_matmul_precision", "tensorfloat32"
-                      if args.precision == "tf32" else "highest")
+    jax.config.update("jax_default_matmul_precision",
+                      "default" if args.precision == "tf32" else "highest")
     try:
         device = jax.devices()[0]
     except Exception as error:  # an error, and never another device

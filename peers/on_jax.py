@@ -13,8 +13,8 @@ def describe(args, run, versions):
     if args.device != "auto":
         jax.config.update("jax_platforms", args.device)
     jax.config.update("jax_enable_x64", args.precision == "fp64")
-    jax.config.update("jax_default_matmul_precision", "tensorfloat32"
-                      if args.precision == "tf32" else "highest")
+    jax.config.update("jax_default_matmul_precision",
+                      "default" if args.precision == "tf32" else "highest")
     compilations, device = [], jax.devices()[0]
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, seconds, **_: name.endswith("backend_compile_duration")

@@ -1,6 +1,8 @@
 """What both programs train on, made in NumPy before a step: which of the masks of
 dropout and stochastic depth keep what, and how a data set's rows are pictures."""
 
+import math
+
 import numpy as np
 
 import data
@@ -13,9 +15,13 @@ def kept(rates, order):
     """{name: bool (S, B, …)}, the masks of the S steps of an epoch; rates: {name:
     (rate, shape)}; order (S, B): its batches, from which alone they are drawn, as
     each framework's generator would draw others."""
-    rng = np.random.default_rng(order[0])
-    return {name: rng.random((*order.shape, *shape), np.float32) >= rate
-            for name, (rate, shape) in sorted(rates.items())}
+    rng, found = np.random.default_rng(order[0]), {}
+    for name, (rate, shape) in sorted(rates.items()):
+        # A byte for each, as a GPU waits meanwhile: rates in steps of 1 / 256.
+        shape = (*order.shape, *shape)
+        drawn = np.frombuffer(rng.bytes(math.prod(shape)), np.uint8)
+        found[name] = (drawn >= round(256 * rate)).reshape(shape)
+    return found
 
 
 def planes(args):

@@ -16,16 +16,25 @@ import numpy as np
 from batches import CLASSES, kept, planes
 
 PRODUCTS = {"bf16": jnp.bfloat16}
+# Of products of float32, convolutions included: "default" is TF32 on a GPU. With any
+# other word XLA leaves its own (Triton's) kernels out, those of bfloat16, too.
+PRECISION = {"tf32": "default", "bf16": "default"}
 
 
 def setup(args, run):
-    """Choose device and precision, of convolutions, too."""
+    """Choose device and precision."""
     if args.device != "auto":
         jax.config.update("jax_platforms", args.device)
     jax.config.update("jax_enable_x64", args.precision == "fp64")
-    jax.config.update("jax_default_matmul_precision", "tensorfloat32"
-                      if args.precision == "tf32" else "highest")
-    compilations, device = [], jax.devices()[0]
+    jax.config.update("jax_default_matmul_precision",
+                      PRECISION.get(args.precision, "highest"))
+    try:
+        device = jax.devices()[0]
+    except Exception as error:
+        raise program.Fault(
+            4, f"argument --device: {args.device}: {error!r}") from error
+    program.able(args, float(getattr(device, "compute_capability", 0)))
+    compilations = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, seconds, **_: name.endswith("backend_compile_duration")
         and compilations.append(seconds))
@@ -38,19 +47,24 @@ def setup(args, run):
         memory=lambda: (device.memory_stats() or {}).get("peak_bytes_in_use"))
 
 
-def batch(args, images, labels, idx):
-    """-> x (B, size, size, 3) around 0, one-hot y (B, 1000): a pixel becomes a
-    square of pixels, a grey picture three alike"""
+def pictures(args, images, idx):
+    """-> x (B, size, size, 3) around 0: a pixel becomes a square of pixels, a grey
+    picture three alike"""
     colours, side, times = planes(args)
     x = images[idx].reshape(-1, colours, side, side).transpose(0, 2, 3, 1)
     x = jnp.broadcast_to(x, (*x.shape[:3], 3)).repeat(times, 1).repeat(times, 2)
+    return 4 * x - 2
+
+
+def classes(labels, idx):
+    """-> one-hot y (B, 1000)"""
     y = labels[idx]
-    return 4 * x - 2, jnp.pad(y, ((0, 0), (0, CLASSES - y.shape[1])))
+    return jnp.pad(y, (*[(0, 0)] * (y.ndim - 1), (0, CLASSES - y.shape[-1])))
 
 
 def train_step(args, rates, weights, images, labels, idx, keep, lr):
     """-> weights, (loss, accuracy)"""
-    x, y = batch(args, images, labels, idx)
+    x, y = pictures(args, images, idx), classes(labels, idx)
     masks = {name: a.astype(x.dtype) / (1 - rates[name][0])
              for name, a in keep.items()}
     return vision_jax.train_step(args.network, weights, x, y, masks, lr,
@@ -67,40 +81,52 @@ def train_epoch(args, rates, step, weights, images, labels, order, lrs):
     return weights, metrics
 
 
-def answer(args, weights, images, labels, idx):
-    """-> (loss, accuracy) of what it answers"""
-    x, y = batch(args, images, labels, idx)
-    logits, _ = vision_jax.forward(args.network, weights, x,
-                                   products=PRODUCTS.get(args.precision))
+def answer(args, weights, x):
+    """-> logits (B, 1000)"""
+    return vision_jax.forward(args.network, weights, x,
+                              products=PRODUCTS.get(args.precision))[0]
+
+
+def score(args, logits, labels, idx):
+    """-> (loss, accuracy) of the logits of one batch, or of each of several"""
+    y = classes(labels, idx)
     if args.work == "answer":  # it has learned nothing: they are all but equal
-        logits = logits / jnp.abs(logits).mean()
-    right = (logits.argmax(1) == y.argmax(1)).mean(dtype=logits.dtype)
-    return jnp.stack([vision_jax.cross_entropy(logits, y), right])
+        logits = logits / jnp.abs(logits).mean((-2, -1), keepdims=True)
+    loss = -(y * jax.nn.log_softmax(logits)).sum(-1).mean(-1)
+    right = (logits.argmax(-1) == y.argmax(-1)).mean(-1, dtype=logits.dtype)
+    return jnp.stack([loss, right], -1)
 
 
-def answer_epoch(args, run, step, weights, images, labels, order, lrs):
-    """The same batches, each asked for when the answer to the last is there."""
-    metrics = []
-    for idx in jax.device_put(list(order)):
+def answer_epoch(run, programs, weights, images, labels, order, lrs):
+    """The same batches, each asked about when the answer to the last is on the host.
+    Its picture is made before it is asked about."""
+    make, ask, judge = programs
+    logits = []
+    for idx in order:
+        x = run.fence(make(images, idx))
         start = program.clock()
-        metrics.append(step(weights, images, labels, idx))
-        run.fence(metrics[-1])
+        logits.append(np.asarray(ask(weights, x)))
         run.timing["answer_s"].append(program.clock() - start)
-    return weights, metrics
+    return weights, judge(np.stack(logits), labels, order)
 
 
-def evaluate(args, score, weights, x, y):
+def evaluate(args, find, weights, x, y):
     """-> (loss, accuracy) of all of them, as many at once as in a step"""
     size, n = args.batch_size, len(x)
-    return sum(len(idx) * score(weights, x, y, idx) for idx in (
+    return sum(len(idx) * find(weights, x, y, idx) for idx in (
         np.arange(start, min(n, start + size)) for start in range(0, n, size))) / n
 
 
 def build(args, rates, weights, images, labels, order, lrs, timing):
-    """-> the compiled step"""
+    """-> what an epoch calls: the compiled step, or to answer what makes a picture,
+    what answers and what judges all answers"""
     if args.work == "answer":
-        return jax.jit(partial(answer, args)).lower(
-            weights, images, labels, order[0]).compile()
+        make = jax.jit(partial(pictures, args)).lower(images, order[0]).compile()
+        x = make(images, order[0])
+        ask = jax.jit(partial(answer, args)).lower(weights, x).compile()
+        logits = jax.ShapeDtypeStruct((*order.shape, CLASSES), x.dtype)
+        return make, ask, jax.jit(partial(score, args)).lower(
+            logits, labels, order).compile()
     keep = {name: a[0] for name, a in kept(rates, order).items()}
     # The weights are donated: XLA writes the new ones over the old ones.
     return jax.jit(partial(train_step, args, rates), donate_argnums=0).lower(
@@ -125,13 +151,16 @@ def train(args, run):
     weights = jax.device_put({**weights, **vision_jax.from_torch(
         {name: a for name, (a,) in zip(names, given)})})
     run.load(jax.device_put)
-    step = run.compile(partial(build, args, rates), weights)
-    epoch = partial(train_epoch, args, rates, step)
+    built = run.compile(partial(build, args, rates), weights)
+    epoch = partial(train_epoch, args, rates, built)
     if args.work == "answer":
         run.timing["answer_s"] = []
-        epoch = partial(answer_epoch, args, run, step)
-    score = jax.jit(partial(answer, args))
-    return arrays(run.train(epoch, partial(evaluate, args, score), weights))
+        epoch = partial(answer_epoch, run, built)
+
+    @jax.jit
+    def find(weights, x, y, idx):
+        return score(args, answer(args, weights, pictures(args, x, idx)), y, idx)
+    return arrays(run.train(epoch, partial(evaluate, args, find), weights))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ answers that are waited for one by one. run_jax.py is the same in JAX.
 
 from functools import partial
 
-import data
 from bench.kit import program as kit
 
 with kit.importing("torch"):
@@ -22,6 +21,8 @@ MODE = None                       # of torch.compile
 def setup(args, run):
     """Choose device and precision, of convolutions, too -> the device"""
     cuda = args.device != "cpu" and torch.cuda.is_available()
+    if cuda:
+        kit.able(args, float("{}.{}".format(*torch.cuda.get_device_capability())))
     tf32 = args.precision == "tf32"
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32  # of convolutions: True unless told
@@ -41,15 +42,19 @@ def setup(args, run):
     return torch.device("cuda" if cuda else "cpu")
 
 
-def batch(args, images, labels, idx):
-    """-> x (B, 3, size, size) around 0, one-hot y (B, 1000): a pixel becomes a
-    square of pixels, a grey picture three alike"""
+def pictures(args, images, idx):
+    """-> x (B, 3, size, size) around 0: a pixel becomes a square of pixels, a grey
+    picture three alike"""
     colours, side, times = planes(args)
     x = images.index_select(0, idx).reshape(-1, colours, side, side)
     x = x.expand(-1, 3, -1, -1).repeat_interleave(times, 2).repeat_interleave(times, 3)
-    y = labels.index_select(0, idx)
-    return ((4 * x - 2).contiguous(memory_format=LAYOUT),
-            F.pad(y, (0, CLASSES - y.shape[1])))
+    return (4 * x - 2).contiguous(memory_format=LAYOUT)
+
+
+def classes(labels, idx):
+    """-> one-hot y (B, 1000)"""
+    y = labels[idx]
+    return F.pad(y, (0, CLASSES - y.shape[-1]))
 
 
 def train_epoch(args, forward, state, images, labels, order, lrs):
@@ -64,7 +69,8 @@ def train_epoch(args, forward, state, images, labels, order, lrs):
             one.mask.copy_(masks[name][n]).div_(1 - one.rate)
         optimizer.param_groups[0]["lr"] = lr
         metrics.append(vision_torch.train_step(
-            forward, optimizer, *batch(args, images, labels, order[n])))
+            forward, optimizer, pictures(args, images, order[n]),
+            classes(labels, order[n])))
     return state, metrics
 
 
@@ -79,64 +85,67 @@ def mixed(args, forward):
     return cast
 
 
-@torch.no_grad()
-def answer(args, forward, x, y):
-    """-> (loss, accuracy) of what it answers"""
-    logits = forward(x)
+def score(args, logits, labels, idx):
+    """-> (loss, accuracy) of the logits of one batch, or of each of several"""
+    y = classes(labels, idx)
     if args.work == "answer":  # it has learned nothing: they are all but equal
-        logits = logits / logits.abs().mean()
-    right = (logits.argmax(1) == y.argmax(1)).to(logits.dtype).mean()
-    return torch.stack([F.cross_entropy(logits, y), right])
+        logits = logits / logits.abs().mean((-2, -1), keepdim=True)
+    loss = -(y * logits.log_softmax(-1)).sum(-1).mean(-1)
+    right = (logits.argmax(-1) == y.argmax(-1)).to(logits.dtype).mean(-1)
+    return torch.stack([loss, right], -1)
 
 
-def answer_epoch(run, program, state, images, labels, order, lrs):
-    """The same batches, each asked for when the answer to the last is there."""
-    order, metrics = torch.from_numpy(order).to(images.device), []
+def answer_epoch(args, run, ask, state, images, labels, order, lrs):
+    """The same batches, each asked about when the answer to the last is on the host.
+    Its picture is made before it is asked about."""
+    order, logits = torch.from_numpy(order).to(images.device), []
     for idx in order:
+        x = pictures(args, images, idx)
+        run.fence(x)
         start = kit.clock()
-        metrics.append(program(images, labels, idx))
-        run.fence(metrics[-1])
+        logits.append(ask(x).cpu())
         run.timing["answer_s"].append(kit.clock() - start)
-    return state, metrics
+    return state, score(args, torch.stack(logits).to(images.device), labels, order)
 
 
+@torch.no_grad()
 def evaluate(args, state, x, y):
     """-> (loss, accuracy) of all of them, as many at once as in a step"""
     model, training = state[0], state[0].training
     model.eval()
-    found = sum(len(idx) * answer(args, mixed(args, model), *batch(
-        args, x, y, idx)) for idx in
-                torch.arange(len(x), device=x.device).split(args.batch_size))
+    found = sum(len(idx) * score(args, mixed(args, model)(pictures(args, x, idx)), y,
+                                 idx)
+                for idx in torch.arange(len(x), device=x.device).split(args.batch_size))
     model.train(training)
     return found / len(x)
 
 
 def build(args, state, images, labels, order, lrs, timing):
-    """-> what an epoch calls: to train, what computes logits of a batch; to answer,
-    what takes the images and which of them are asked about"""
+    """-> the model, compiled if the rung says so, as an epoch calls it"""
     model, _ = state
-    compiled = partial(torch.compile, fullgraph=True, dynamic=False, mode=MODE)
-    forward = mixed(args, compiled(model) if args.rung == "model" else model)
-    idx = torch.from_numpy(order[0]).to(images.device)
+    forward = mixed(args, torch.compile(
+        model, fullgraph=True, dynamic=False, mode=MODE)
+        if args.rung == "model" else model)
+    x = pictures(args, images, torch.from_numpy(order[0]).to(images.device))
     times = 1 if MODE is None else 3  # until a CUDA graph is recorded
     if args.work == "answer":
-        def program(images, labels, idx):
-            return answer(args, forward, *batch(args, images, labels, idx))
-        program = torch.inference_mode()(
-            compiled(program) if args.rung == "step" else program)
-        for _ in range(times if args.rung != "eager" else 0):
-            program(images, labels, idx)
-        return program
-    x, y = batch(args, images, labels, idx)
+        ask = torch.inference_mode()(forward)
+        for _ in range(times if args.rung == "model" else 0):
+            ask(x)
+        return ask
     for one in vision_torch.drops(model).values():
         one.mask = x.new_ones((len(x), *one.shape))
     if args.rung == "model":
         # The first call compiles both ways and moves BatchNorm's statistics, which
-        # are put back: no step counts yet.
+        # are put back: no step counts yet. Logits live as long as in a step, or a
+        # CUDA graph would be recorded once more there.
         before = {name: a.clone() for name, a in model.state_dict().items()}
+        y = classes(labels, torch.from_numpy(order[0]).to(images.device))
         for _ in range(times):
-            F.cross_entropy(forward(x), y).backward()
+            logits = forward(x)
+            F.cross_entropy(logits, y).backward()
             model.zero_grad()
+            del logits
         model.load_state_dict(before)
     return forward
 
@@ -163,15 +172,11 @@ def train(args, run):
     if args.work == "answer":
         model.eval()
         run.timing["answer_s"] = []
-        epoch = partial(answer_epoch, run)
-    elif args.rung == "step":
-        raise data.Fault(2, "argument --rung: step: a step that trains is not compiled "
-                            "whole here, only one that answers")
+        epoch = partial(answer_epoch, args, run)
     program = run.compile(partial(build, args), state)
     run.train(partial(epoch, program), partial(evaluate, args), state)
     return arrays(model)
 
 
 if __name__ == "__main__":
-    kit.main(train, __file__, "torch", "eager", rungs=("eager", "model", "step"),
-                 vision=True)
+    kit.main(train, __file__, "torch", "eager", rungs=("eager", "model"), vision=True)

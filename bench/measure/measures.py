@@ -188,11 +188,13 @@ def peak_flops(grid, variants):
     if found.get("key") != key or not valid({**found, "kind": "dispatch"}):
         # A framework knows the accelerator; NumPy would measure the host.
         scripts = [SCRIPTS[name] for name in grid.here(variants)]
+        function, flags = "peak", {name: grid.settings[name]
+                                   for name in ("device", "precision")}
+        if flags["precision"] == "bf16":
+            function, flags["precision"] = "half", "fp32"
         with files.temporary(grid.out) as target:
             found, _ = left(target, *grid.launch(CHILD, command(
-                "bench.measure.peak:peak", target, scripts,
-                {name: grid.settings[name]
-                 for name in ("device", "precision")}))[:2])
+                f"bench.measure.peak:{function}", target, scripts, flags))[:2])
         found.update(key=key, schema=files.SCHEMA)
         if not valid({**found, "kind": "dispatch"}):
             return None

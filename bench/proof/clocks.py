@@ -36,8 +36,10 @@ SPIN_S, OTHERS_S, AWAKE = 0.01, 0.15, 0.02
 # What no part of a run counts before its first turn: Python's start, initial
 # weights, PyTorch's optimizer: 1.1 s in a quiet moment. Beside work on every core
 # the best of many runs took up to 5 s, the best of two up to 6.3. And as long again
-# as importing takes there.
+# as importing takes there. A GPU is to be started, too, and of a large network many
+# weights are drawn, turned and hashed.
 BEFORE_S, BEFORE_FEW_S = 5, 12
+GPU_S, WEIGHT_S = 3, 3e-8
 
 
 def _clock(r, _):
@@ -93,6 +95,8 @@ def _before(r, others):
     """Work that should be compiling, or an epoch, before the first turn."""
     spent = min(map(_uncounted, others))  # in the best of this variant's runs
     allowed = BEFORE_S if len(others) > 2 else BEFORE_FEW_S
+    if r["environment"]["device_kind"] == "cuda":
+        allowed += GPU_S + WEIGHT_S * r["parameters"]
     if r is others[0] and spent > allowed + r["timing"]["import_s"]:
         return (f"takes {spent:.3g} s before its first turn that are neither "
                 "importing, data nor compiling")

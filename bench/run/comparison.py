@@ -152,12 +152,17 @@ class Comparison:
 
 
 def beside(script):
-    """The modules beside a script that it imports, itself."""
-    with contextlib.suppress(OSError, ValueError):
-        names = re.findall(r"^ *(?:import|from) (\w+)", script.read_text("utf-8"), re.M)
-        return sorted({path for one in names if (
-            path := script.with_name(f"{one}.py")).is_file()})
-    return []
+    """The modules beside a script that it imports, itself or by another of them."""
+    found, new = set(), {script}
+    while new:
+        one = new.pop()
+        with contextlib.suppress(OSError, ValueError):
+            names = re.findall(r"^ *(?:import|from) (\w+)", one.read_text("utf-8"),
+                               re.M)
+            new |= {path for name in names if (
+                path := one.with_name(f"{name}.py")).is_file()} - found
+            found |= new
+    return sorted(found)
 
 
 @functools.cache

@@ -259,7 +259,8 @@ def _status(ending):
         return "ok"  # if the record says so, too
     text = "\n".join(ending["tail"])
     if re.search(r"RESOURCE_EXHAUSTED|OutOfMemoryError|MemoryError"
-                 r"|out of memory|can't allocate memory", text):
+                 r"|out of memory|can't allocate memory|ALLOC_FAILED"
+                 r"|unable to find an engine", text):  # so cuDNN says it
         return "oom"
     return {DIVERGED: "diverged", ENVIRONMENT: "unavailable"}.get(
         ending["code"], "failed")
