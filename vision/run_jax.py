@@ -97,10 +97,9 @@ def score(args, logits, labels, idx):
     return jnp.stack([loss, right], -1)
 
 
-def answer_epoch(run, programs, weights, images, labels, order, lrs):
+def answer_epoch(run, make, judge, ask, weights, images, labels, order, lrs):
     """The same batches, each asked about when the answer to the last is on the host.
     Its picture is made before it is asked about."""
-    make, ask, judge = programs
     logits = []
     for idx in order:
         x = run.fence(make(images, idx))
@@ -117,16 +116,20 @@ def evaluate(args, find, weights, x, y):
         np.arange(start, min(n, start + size)) for start in range(0, n, size))) / n
 
 
+def around(args, run):
+    """-> what makes a picture and what judges all answers of an epoch, compiled, but
+    not as a part of the program that is compared"""
+    (images, labels), order = run.sets["train"], run.order(0)
+    logits = jax.ShapeDtypeStruct((*order.shape, CLASSES), images.dtype)
+    return (jax.jit(partial(pictures, args)).lower(images, order[0]).compile(),
+            jax.jit(partial(score, args)).lower(logits, labels, order).compile())
+
+
 def build(args, rates, weights, images, labels, order, lrs, timing):
-    """-> what an epoch calls: the compiled step, or to answer what makes a picture,
-    what answers and what judges all answers"""
+    """-> the compiled step, or what answers"""
     if args.work == "answer":
-        make = jax.jit(partial(pictures, args)).lower(images, order[0]).compile()
-        x = make(images, order[0])
-        ask = jax.jit(partial(answer, args)).lower(weights, x).compile()
-        logits = jax.ShapeDtypeStruct((*order.shape, CLASSES), x.dtype)
-        return make, ask, jax.jit(partial(score, args)).lower(
-            logits, labels, order).compile()
+        x = jax.eval_shape(partial(pictures, args), images, order[0])
+        return jax.jit(partial(answer, args)).lower(weights, x).compile()
     keep = {name: a[0] for name, a in kept(rates, order).items()}
     # The weights are donated: XLA writes the new ones over the old ones.
     return jax.jit(partial(train_step, args, rates), donate_argnums=0).lower(
@@ -151,11 +154,11 @@ def train(args, run):
     weights = jax.device_put({**weights, **vision_jax.from_torch(
         {name: a for name, (a,) in zip(names, given)})})
     run.load(jax.device_put)
-    built = run.compile(partial(build, args, rates), weights)
-    epoch = partial(train_epoch, args, rates, built)
+    epoch = partial(train_epoch, args, rates)
     if args.work == "answer":
         run.timing["answer_s"] = []
-        epoch = partial(answer_epoch, run, built)
+        epoch = partial(answer_epoch, run, *around(args, run))
+    epoch = partial(epoch, run.compile(partial(build, args, rates), weights))
 
     @jax.jit
     def find(weights, x, y, idx):
