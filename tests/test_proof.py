@@ -275,6 +275,18 @@ def test_a_compile_clock_that_starts_late_is_seen_over_all_runs():
     assert broken[0].rule == "little before the first turn"
 
 
+@pytest.mark.parametrize("kind, parameters, named", [
+    ("cpu", 10**8, True), ("cuda", 10**8, False), ("cuda", 10**5, True)])
+def test_a_gpu_and_many_weights_take_time_to_begin(kind, parameters, named):
+    records = comparison()
+    for r in records:
+        r["environment"]["device_kind"], r["parameters"] = kind, parameters
+        r["turns"]["ready_s"] += 10
+        count(r)
+    broken = audit.unfair(audit.audit(records, peak=FLOOR))
+    assert ("little before the first turn" in {v.rule for v in broken}) == named
+
+
 def test_who_evaluates_too_little_accuses_nobody():
     records = [make("torch", rung, 256) for rung in ("eager", "model", "step")]
     records[0]["turns"]["epoch_to_done_s"] = [0.001] * 3

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from common import DIGITS, ROOT, call
 
 import compare
 from bench.kit import network as kit
+from bench.kit import program
 from bench.kit.cli import Fault
 from bench.kit.weights import read_weights, write_weights
+from bench.run import comparison
 from bench.tools import networks
 
 MOBILE, EFFICIENT, RESNET, VIT = (
@@ -288,16 +291,16 @@ def test_a_batch_that_does_not_fit_is_a_row_with_its_reason(tmp_path):
     import resource
 
     done = call("compare.py", "--recipe", RECIPE, "--dataset", "digits", "--data-dir",
-                DIGITS[-1], "--work", "answer", "--size", 224, "--examples", 4000,
-                "--evaluate", 2, "--batch-sizes", 250, 4000, "--epochs", 2,
+                DIGITS[-1], "--work", "answer", "--size", 224, "--examples", 2000,
+                "--evaluate", 2, "--batch-sizes", 50, 2000, "--epochs", 2,
                 "--repeats", 1, "--variants", "jax:step", "torch:eager", "--out",
                 tmp_path, timeout=1800, preexec_fn=lambda: resource.setrlimit(
-                    resource.RLIMIT_DATA, (8 * 2**30, 8 * 2**30)))
+                    resource.RLIMIT_DATA, (4 * 2**30, 4 * 2**30)))
     text = (tmp_path / "summary.md").read_text("utf-8")
     assert "OOM" in done.stdout and "## Runs that are not ok" in text, done.stderr
     said = json.loads((tmp_path / "answer.json").read_text("utf-8"))
     assert {(*row[:2], row[3]) for row in said["speeds"]} == {
-        ("jax", "step", 250), ("torch", "eager", 250)}
+        ("jax", "step", 50), ("torch", "eager", 50)}
 
 
 @pytest.mark.slow
@@ -324,6 +327,22 @@ def test_a_fault_in_what_is_timed_is_not_proved(tmp_path, old, new, words):
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"parity NOT PROVED: jax step, sgd, fp64, batch 2, seed 0: {words}" in (
         done.stderr)
+
+
+def test_a_record_is_stale_when_a_network_changes():
+    """However many imports lie between."""
+    assert {path.name for path in comparison.beside(VISION / "channels_last.py")} == {
+        "batches.py", "run_torch.py", "vision_torch.py"}
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_gpu_without_a_precision_says_so(precision):
+    args = SimpleNamespace(precision=precision)
+    program.able(args, 8.0)
+    program.able(args, 0)  # no GPU: other words are found for that
+    with pytest.raises(Fault, match=f"{precision}: this GPU .*7.5. has none"):
+        program.able(args, 7.5)
+    program.able(SimpleNamespace(precision="fp32"), 7.5)
 
 
 def pipeline(*flags, **options):

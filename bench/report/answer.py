@@ -9,14 +9,15 @@ few runs to say.
 import math
 
 from bench.analyse import ratios
-from bench.analyse.groups import cold, key, steady
+from bench.analyse.groups import key, steady
+from bench.kit.rungs import RUNGS
+from bench.report.compiling import compiling
 from bench.report.reasons import reasons
 from bench.report.table import Table
 from bench.report.words import (
     FRAMEWORKS,
     TEXTS,
     at_sizes,
-    between,
     listed,
     name,
     plural,
@@ -42,7 +43,8 @@ def screen(found):
     if found.unfair:
         return [*trouble(found)]
     two = ratios.pooled(found)
-    faster = [headline(found, two), beside(found, two)] if two else speed(found)
+    faster = ([headline(found, two), beside(found, two), named(two)] if two else
+              speed(found))
     return [*trouble(found), *faster, *others(found)]
 
 
@@ -99,7 +101,7 @@ def exceptions(found, two):
             wins.setdefault(one.order[0][0], []).append(size)
     if two.order:
         wins.pop(two.order[0][0], None)
-    return wins and "; but " + listed(
+    return wins and ", but " + listed(
         f"{FRAMEWORKS[who]} is faster{at_sizes(sizes)}"
         for who, sizes in wins.items()) or ""
 
@@ -107,10 +109,12 @@ def exceptions(found, two):
 def headline(found, two):
     """One ratio for the whole comparison, and where it is the other way round."""
     fast, slow, *_ = turned(two)
-    over = f" over {len(found.sizes)} batch sizes" * (len(found.sizes) > 1)
-    return (f"{claim(found, two)}: {name(fast)} against {name(slow)}, the fastest "
-            f"variant of each{over}, in {plural(two.count, 'block')}"
-            f"{exceptions(found, two)}.")
+    over = (f", geometric mean over {len(found.sizes)} batch sizes"
+            * (len(found.sizes) > 1))
+    span = ", in brackets the 95 % interval" * bool(two.span)
+    return (f"{claim(found, two)}{exceptions(found, two)}: steady epochs of "
+            f"{name(fast)} against {name(slow)}, the fastest variant of each{over}, in "
+            f"{plural(two.count, 'block')}{span}.")
 
 
 def at(found, two, size):
@@ -132,8 +136,14 @@ def beside(found, two):
                 who, *quicker(found, size, mine)))),
             *(row["first_epoch_s"] for row in mine)))
     names = [*map(name, two[:2])]
-    return Table(["batch", *(f"{one}, s" for one in names), "ratio", "faster",
-                  *(f"first: {one}, s" for one in names)], rows)
+    return Table(["batch", *(f"{one}: epoch, s" for one in names), "ratio", "faster",
+                  *(f"{one}: first epoch, s" for one in names)], rows)
+
+
+def named(two):
+    """What the names of the two variants say."""
+    texts = {name(key): RUNGS[key[1]].text for key in two[:2]}
+    return f"{'; '.join(f'{who}: {text}' for who, text in texts.items())}."
 
 
 def quicker(found, size, rows):
@@ -204,47 +214,6 @@ def alone(found):
     return (f"{lead}; a steady epoch takes {listed(parts[:6])}"
             + ", …" * (len(parts) > 6) + "." if parts else
             "No run had a second epoch, so no steady epoch was timed.")
-
-
-# --------------------------------------------------------------- compiling
-
-def compiling(found):
-    """What must be waited for before the first step, and when it is repaid."""
-    compiles, eager = {}, {}
-    for row in found.rows:
-        if row["ok"]:
-            kind = compiles if row["compile_s"] else eager
-            kind.setdefault(f"{row['contender']} {row['rung']}", []).append(
-                row["compile_s"])
-    if not compiles:
-        return []
-    parts = [f"{who} {between(values)} s" for who, values in compiles.items()]
-    warm = any(r.get("cache") == "warm" and r["timing"]["compile_s"]
-               for members in found.groups.values() for r in cold(members))
-    cache = "a cache that was filled before" if warm else "an empty cache"
-    nothing = (f"; {listed(sorted(eager))} compile{'s' * (len(eager) == 1)} "
-               "nothing ahead" if eager else "")
-    return [f"Before its first step a run compiles: {listed(parts)} (medians, "
-            f"by batch size, with {cache}){nothing}.", *repaid(found)]
-
-
-def repaid(found):
-    """By faster epochs than those of the textbook loop."""
-    said = {}  # {(variant, verdict): [(batch size, epochs or None), …]}
-    for one, _, epochs, _, code in ratios.repayments(found.groups):
-        said.setdefault((name(one), code), []).append((one[3], epochs))
-    parts, few = [], any(code == ratios.FEW for _, code in said)
-    for (who, code), rows in sorted(said.items()):
-        sizes, epochs = zip(*rows)
-        some = "some " * (code == ratios.FEW)
-        parts.append(who + at_sizes(sizes) + (
-            f" after {some}{between(epochs)} epochs"
-            if code in (ratios.FEW, ratios.REPAID) else
-            f" {TEXTS['verdicts']['compiling'][code]}"))
-    if parts and not found.unfair:
-        yield ("Faster epochs than those of torch eager repay compiling: "
-               + "; ".join(parts) + " (some: of too few blocks for an interval)" * few
-               + ".")
 
 
 # ---------------------------------------------------------------- accuracy

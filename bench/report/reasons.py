@@ -50,6 +50,20 @@ def faster(found, first, second):
 
 def products(found):
     """What the libraries' matrix products have of the gap between the frameworks."""
+    texts = {kind: [] for kind in TEXTS["products"]}
+    for (kind, one, other), rows in shares(found).items():
+        sizes, *columns = zip(*rows)
+        times, part, whole = map(listed, columns)
+        texts[kind].append(TEXTS["products"][kind].format(
+            at=at_sizes(sizes), one=one, other=other, ratios=times, part=part,
+            whole=whole))
+    return " ".join(text for some in texts.values() for text in some)
+
+
+def shares(found):
+    """{(how much of the gap, two frameworks): [(batch size, how many times as long the
+    first one's products take, seconds an epoch that they differ by, that the epochs
+    differ by), …]}"""
     kinds, pooled = {}, ratios.pooled(found)
     for size in found.sizes if pooled else ():
         two = ratios.alike_ratio(found, [(*one[:3], size) for one in pooled[:2]])
@@ -63,14 +77,13 @@ def products(found):
         if not kind:
             continue  # nothing is certain enough to be said
         fast, slow = (FRAMEWORKS[key[0]] for key in two.order)
-        text = (f"at batch size {size} {slow}'s take {with_span(value, span)} times as "
-                f"long as {fast}'s")
-        if kind != "none":
-            text += (f", {stats.median(mine):.2g} s an epoch; all of the gap is "
-                     f"{stats.median(whole):.2g} s")
-        kinds.setdefault(kind, []).append(text)
-    return " ".join(text.format("; ".join(kinds[kind]))
-                    for kind, text in TEXTS["products"].items() if kind in kinds)
+        if kind == "none":  # of the faster one, which they do not make faster
+            fast, slow, value = slow, fast, 1 / value
+            span = span and (1 / span[1], 1 / span[0])
+        kinds.setdefault((kind, slow, fast), []).append((
+            size, with_span(value, span), f"{stats.median(mine):.2g}",
+            f"{stats.median(whole):.2g}"))
+    return kinds
 
 
 def dispatch(found):

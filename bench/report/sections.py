@@ -13,7 +13,16 @@ from typing import NamedTuple
 
 from bench.analyse.groups import lasted
 from bench.proof import audit
-from bench.report import accuracy, answer, costs, floor, proof, reasons, speed
+from bench.report import (
+    accuracy,
+    answer,
+    compiling,
+    costs,
+    floor,
+    proof,
+    reasons,
+    speed,
+)
 from bench.report.words import TEXTS, capital, plural, versions, where
 
 
@@ -36,7 +45,7 @@ QUESTIONS = {
         "Time to accuracy": accuracy.time_to_accuracy,
         "Early stopping": accuracy.early_stopping}),
     "compiling": Question("What does compiling cost, and when is it repaid?",
-                          answer.compiling, {
+                          compiling.compiling, {
         "Break-even": speed.break_even, "First epoch": speed.first_epochs,
         "Compilation": costs.compilation}),
     "why": Question("Where does the time go, and why do they differ?",

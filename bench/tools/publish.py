@@ -25,14 +25,15 @@ MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
 def first_screen(folder):
-    """What the README shows of a comparison: the answer, one picture, whether it can
-    be trusted, what was run and where."""
+    """What the README shows of a comparison: where it was, the answer, one picture
+    after its table, whether it can be trusted, what was run."""
     said, picture = files.read_json(folder / "answer.json"), folder / f"{FIRST}.png"
+    above, table, below = said["answer"].partition("|\n\n")
     return as_markdown([
-        said["answer"],
+        f"{said['where']}:", above + table.strip(),
         *[f"![{FIGURES[FIRST].title}]({picture.relative_to(ROOT)})"]
         * picture.exists(),
-        said["verdicts"], f"{said['where']}. {said['runs']}"]) + "\n\n"
+        *filter(None, [below]), said["verdicts"], said["runs"]]) + "\n\n"
 
 
 def copy(comparison, folder):

@@ -25,6 +25,7 @@ KINDS = {
     "memory": ("P15", "oom", "Unable to allocate"),
     "jaxmemory": ("P15", "oom", "RESOURCE_EXHAUSTED"),
     "torchmemory": ("P15", "oom", "OutOfMemoryError"),
+    "cudnnmemory": ("P15", "oom", "ALLOC_FAILED"),
     "hang": ("P8", "timeout", "no end within 4 s"),
     "chatty": ("P9", "failed", "bytes of output"),
     "deaf": ("P10", "timeout", "no end within 4 s"),

@@ -20,7 +20,8 @@ import numpy as np
 from bench.kit import program
 
 TEXTS = {"crash": "planted crash", "jaxmemory": "RESOURCE_EXHAUSTED: planted",
-         "torchmemory": "torch.OutOfMemoryError: planted"}
+         "torchmemory": "torch.OutOfMemoryError: planted",
+         "cudnnmemory": "cuDNN error: CUDNN_STATUS_ALLOC_FAILED planted"}
 
 
 def kind_of(batch_size, seed):

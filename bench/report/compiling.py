@@ -1,0 +1,67 @@
+"""What compiling costs, and after how many epochs faster ones have repaid it."""
+
+from bench.analyse import ratios
+from bench.analyse.groups import cold, key
+from bench.proof.judging import REFERENCE
+from bench.report.words import TEXTS, at_sizes, between, listed, name, three
+
+
+def compiling(found):
+    """What must be waited for before the first step, and when it is repaid."""
+    compiles, eager = {}, {}
+    for row in found.rows:
+        if row["ok"]:
+            kind = compiles if row["compile_s"] else eager
+            kind.setdefault(f"{row['contender']} {row['rung']}", []).append(
+                row["compile_s"])
+    if not compiles:
+        return []
+    parts = [f"{who} {between(values)} s" for who, values in compiles.items()]
+    warm = any(r.get("cache") == "warm" and r["timing"]["compile_s"]
+               for members in found.groups.values() for r in cold(members))
+    cache = "a cache that was filled before" if warm else "an empty cache"
+    nothing = (f"; {listed(sorted(eager))} compile{'s' * (len(eager) == 1)} "
+               "nothing ahead" if eager else "")
+    return [f"Before its first step a run compiles: {listed(parts)} (medians, "
+            f"by batch size, with {cache}){nothing}.", *whole(found), *repaid(found)]
+
+
+def whole(found):
+    """What all epochs take with compiling: the fastest of each framework, and the
+    textbook loop, which compiles nothing."""
+    counts = {r["config"]["epochs"] for r in found.done}
+    two = None if found.unfair else ratios.pooled(found)
+    if not two or len(counts) > 1 or counts == {1}:
+        return
+    known, (count,) = {key(row): row for row in found.rows}, counts
+    parts = []
+    for one in dict.fromkeys([*(one[:3] for one in two[:2]), (*REFERENCE, "device")]):
+        rows = [known.get((*one, size)) for size in found.sizes]
+        if all(row and row["first_epoch_s"] and row["steady_epoch_s"] for row in rows):
+            parts.append(f"{name(one)} " + listed(three(
+                row["first_epoch_s"] + (count - 1) * row["steady_epoch_s"])
+                for row in rows) + " s")
+    if parts:
+        yield (f"All {count} epochs, the first with compiling: {'; '.join(parts)}"
+               f"{at_sizes(found.sizes)}.")
+
+
+def repaid(found):
+    """By faster epochs than those of the textbook loop."""
+    said = {}  # {(variant, verdict): [(batch size, epochs or None), …]}
+    for one, _, epochs, _, code in ratios.repayments(found.groups):
+        said.setdefault((name(one), code), []).append((one[3], epochs))
+    parts, others, few = [], {}, any(code == ratios.FEW for _, code in said)
+    for (who, code), rows in sorted(said.items()):
+        sizes, epochs = zip(*sorted(rows))
+        if code in (ratios.FEW, ratios.REPAID):
+            parts.append(f"{who} after {'some ' * (code == ratios.FEW)}"
+                         f"{listed(map(three, epochs))} epochs{at_sizes(sizes)}")
+        else:
+            others.setdefault(code, []).append(who + at_sizes(sizes))
+    parts += [f"{TEXTS['verdicts']['compiling'][code]}: {', '.join(which)}"
+              for code, which in others.items()]
+    if parts and not found.unfair:
+        yield ("Faster epochs than those of torch eager repay compiling: "
+               + "; ".join(parts) + " (some: of too few blocks for an interval)" * few
+               + ".")
