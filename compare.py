@@ -114,7 +114,7 @@ def arguments(argv=None):
     if args.only != "certify":  # a certificate says what could not run
         args.variants = with_a_gpu(args)
         args.control = plan.add_control(args.variants, args.scripts,
-                                        args.chosen.own)
+                                        args.chosen.own, bool(args.network))
     away = args.cluster == "slurm"  # whose nodes have other cores
     args.cpus = None if away else plan.choose_cores(args.threads)
     if args.cluster != "off" and args.measure:

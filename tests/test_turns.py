@@ -368,6 +368,9 @@ def test_a_comparison_gets_the_cheapest_control():
     assert variants[2] == plan.Variant("jax-again", "epoch", "device")
     assert scripts["jax-again"] == scripts["jax"]
     assert own["jax-again"] == own["jax"]
+    # Of a large network what is not compiled.
+    assert plan.add_control([*both, plan.Variant("torch", "eager", "device")], dict(
+        plan.SCRIPTS), {}, True) == "torch-again"
     # There is one already; nothing is compared.
     assert plan.add_control(variants, scripts, own) is None
     assert plan.add_control(both[:1], scripts, own) is None

@@ -29,7 +29,7 @@ def required(optimizers, batch_sizes, n, seeds=(), against=None, brief=False):
     """[{KEY…, epochs, steps, against}]: what a comparison has to prove, with `n`
     training images; optimizers: {variant: {optimizer: learning rate}}; seeds:
     of the comparison, of which one beside SEED is enough; against: {variant: that
-    whose form of Adam it has}, which are run, too; brief: two epochs of two steps
+    whose form of Adam it has}, which are run, too; brief: one epoch of two steps
     in float64 are enough, of a network whose steps take seconds."""
     against = against or {}
     for variant, other in against.items():
@@ -54,8 +54,8 @@ def required(optimizers, batch_sizes, n, seeds=(), against=None, brief=False):
             # An epoch, or more of them to make 100 steps; of a tiny set not
             # many, or its loss vanishes below rounding. Two at least of the
             # largest batches: nothing may be baked into what was compiled.
-            epochs = max(1 + (batch_size == largest),
-                         not brief and min(3, -(-SHORT // (n // batch_size))))
+            epochs = 1 if brief else max(1 + (batch_size == largest), min(
+                3, -(-SHORT // (n // batch_size))))
             images = min(n, 2 * batch_size) if brief else n
             rows.append(dict(
                 zip(KEY, (*variant, *rate, precision, batch_size, seed)),

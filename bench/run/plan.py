@@ -186,16 +186,18 @@ def blocks(groups, batch_sizes, seeds, repeats, beside):
     return [block for block in result if block.jobs or block.beside]
 
 
-def add_control(variants, scripts, own):
+def add_control(variants, scripts, own, large=False):
     """Put a variant of the comparison into it under a second name, as cheap
     as there is: what two runs of one script differ by is what this machine
     cannot tell apart. Not where two are one already, or nothing is compared.
-    own: the settings of each contender, {name: dict} -> its name, or None."""
+    own: the settings of each contender, {name: dict}; large: a network that takes
+    minutes to compile, so one that is not compiled is cheap -> its name, or None."""
     same = [(v.script(scripts), v.rung, v.feed, own.get(v.contender))
             for v in variants]
     if len(same) == 1 or any(same.count(one) > 1 for one in same):
         return None
-    cheapest = min(variants, key=lambda v: seconds(v, 256, 10))
+    cheapest = min(variants, key=lambda v: (
+        large and RUNGS[v.rung].ahead, seconds(v, 256, 10)))
     name = f"{cheapest.contender}{AGAIN}"
     for table in (scripts, own):
         if cheapest.contender in table:
