@@ -53,8 +53,9 @@ def failed(r, status, tail):
 def test_jax_wins():
     text = answer(comparison(jax=0.5, torch=0.7))
     assert text.startswith("JAX takes 0.71")
-    assert "of PyTorch's time: jax step against torch eager, the fastest variant of " \
-           "each, in 3 blocks." in text
+    assert "of PyTorch's time: steady epochs of jax step against torch eager, the " \
+           "fastest variant of each, in 3 blocks, in brackets the 95 % inter" in text
+    assert "jax step: a whole step is compiled; torch eager: Python starts" in text
     row, = re.findall(r"^\| 256 \|.*$", text, re.M)
     assert re.match(r"\| 256 \| 0.508 \| 0.710 \| 0.714 \(.*\) \| JAX \| 1.10 \|", row)
     assert "PyTorch is" not in text
