@@ -201,7 +201,7 @@ def test_all_epochs_with_compiling_are_told():
             make(name, rung, 256, seed, seed, second, epochs, compile_s=compile_s)
             for seed in range(3) for name, rung, second in (
                 ("jax", "step", 0.5), ("torch", "eager", 0.7))]))
-    assert told(1.0).groups() == ("3", "jax step 2.52 s; torch eager 2.11 s")
+    assert told(1.0).groups() == ("3", "jax step 2.52 s; torch eager 2.12 s")
     assert told(2.0)[2].startswith("jax step 3.52 s; ") and told(1.0, 1) is None
 
 
