@@ -14,8 +14,8 @@ import pytest
 from common import DIGITS, ROOT, call
 
 import compare
+import data
 from bench.kit import network as kit
-from bench.kit import program
 from bench.kit.cli import Fault
 from bench.kit.weights import read_weights, write_weights
 from bench.run import comparison
@@ -257,11 +257,18 @@ def test_flags_that_clash_are_named(flags, words):
 
 
 def small(out, *flags):
-    """A comparison of MobileNetV3-Small that takes a minute or two."""
-    return call("compare.py", "--recipe", RECIPE, "--dataset", "digits",
-                "--data-dir", DIGITS, "--size", 56, "--examples", 4, "--evaluate", 2,
-                "--batch-sizes", 2, "--epochs", 2, "--repeats", 1, "--variants",
-                "jax:step", "torch:eager", "--out", out, *flags, timeout=900)
+    """A comparison of MobileNetV3-Small that takes a minute or two. Other tests run
+    beside it and may disturb both of its short epochs: then once more."""
+    for _ in range(3):
+        shutil.rmtree(out, ignore_errors=True)
+        done = call("compare.py", "--recipe", RECIPE, "--dataset", "digits",
+                    "--data-dir", DIGITS, "--size", 56, "--examples", 4, "--evaluate",
+                    2, "--batch-sizes", 2, "--epochs", 2, "--repeats", 1, "--variants",
+                    "jax:step", "torch:eager", "--out", out, *flags, timeout=900)
+        if not re.search("NOT FAIR: (evaluation only evaluates|the parent's clock)",
+                         done.stderr):
+            break
+    return done
 
 
 @pytest.mark.parametrize("work", [
@@ -336,13 +343,14 @@ def test_a_record_is_stale_when_a_network_changes():
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_a_gpu_without_a_precision_says_so(precision):
+def test_a_gpu_without_a_precision_says_so(programs, precision):
+    able = importlib.import_module("batches").able
     args = SimpleNamespace(precision=precision)
-    program.able(args, 8.0)
-    program.able(args, 0)  # no GPU: other words are found for that
-    with pytest.raises(Fault, match=f"{precision}: this GPU .*7.5. has none"):
-        program.able(args, 7.5)
-    program.able(SimpleNamespace(precision="fp32"), 7.5)
+    able(args, 8.0)
+    able(args, 0)  # no GPU: other words are found for that
+    with pytest.raises(data.Fault, match=f"{precision}: this GPU .*7.5. has none"):
+        able(args, 7.5)
+    able(SimpleNamespace(precision="fp32"), 7.5)
 
 
 def pipeline(*flags, **options):

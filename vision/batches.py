@@ -1,5 +1,5 @@
-"""What both programs train on, made in NumPy before a step: which of the masks of
-dropout and stochastic depth keep what, and how a data set's rows are pictures."""
+"""What both programs share: which of the masks of dropout and stochastic depth keep
+what, drawn in NumPy, how a data set's rows are pictures, which GPUs will do."""
 
 import math
 
@@ -22,6 +22,13 @@ def kept(rates, order):
         drawn = np.frombuffer(rng.bytes(math.prod(shape)), np.uint8)
         found[name] = (drawn >= round(256 * rate)).reshape(shape)
     return found
+
+
+def able(args, capability):
+    """Fault 4 on a GPU of this compute capability without what is asked for."""
+    if args.precision in ("tf32", "bf16") and 0 < capability < 8:
+        raise data.Fault(4, f"argument --precision: {args.precision}: this GPU "
+                            f"(compute capability {capability}) has none")
 
 
 def planes(args):

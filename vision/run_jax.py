@@ -13,7 +13,7 @@ with program.importing("jax"):
     import jax.numpy as jnp
     import vision_jax
 import numpy as np
-from batches import CLASSES, kept, planes
+from batches import CLASSES, able, kept, planes
 
 PRODUCTS = {"bf16": jnp.bfloat16}
 # Of products of float32, convolutions included: "default" is TF32 on a GPU. With any
@@ -33,7 +33,7 @@ def setup(args, run):
     except Exception as error:
         raise program.Fault(
             4, f"argument --device: {args.device}: {error!r}") from error
-    program.able(args, float(getattr(device, "compute_capability", 0)))
+    able(args, float(getattr(device, "compute_capability", 0)))
     compilations = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, seconds, **_: name.endswith("backend_compile_duration")

@@ -12,7 +12,7 @@ with kit.importing("torch"):
     import torch
     import vision_torch
     from torch.nn import functional as F
-from batches import CLASSES, kept, planes
+from batches import CLASSES, able, kept, planes
 
 LAYOUT = torch.contiguous_format  # of images and kernels in memory
 MODE = None                       # of torch.compile
@@ -22,7 +22,7 @@ def setup(args, run):
     """Choose device and precision, of convolutions, too -> the device"""
     cuda = args.device != "cpu" and torch.cuda.is_available()
     if cuda:
-        kit.able(args, float("{}.{}".format(*torch.cuda.get_device_capability())))
+        able(args, float("{}.{}".format(*torch.cuda.get_device_capability())))
     tf32 = args.precision == "tf32"
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32  # of convolutions: True unless told

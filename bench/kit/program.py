@@ -56,13 +56,6 @@ def importing(package):
         sys.exit(ENVIRONMENT)
 
 
-def able(args, capability):
-    """Fault 4 on a GPU of this compute capability without what is asked for."""
-    if args.precision in ("tf32", "bf16") and 0 < capability < 8:
-        raise Fault(ENVIRONMENT, f"argument --precision: {args.precision}: this GPU "
-                                 f"(compute capability {capability}) has none")
-
-
 def tell(args, words, wait=False):
     """With --turns: a line to the parent, or None; wait: until it answers."""
     if args.turns:

@@ -171,6 +171,8 @@ def alive(known, args):
         return {unit for unit, job in known.items() if (
             folder.held(unit.folder(args.place)) if isinstance(job, str)
             else not job.done())}
+    if not known:
+        return set()
     asked = subprocess.run(
         ["squeue", "--noheader", "--array", "--format=%i", "--user", str(os.getuid())],
         capture_output=True, text=True)

@@ -1,5 +1,6 @@
 """G: signals to one script or program, without a comparison around it."""
 
+import json
 import random
 import signal
 import subprocess
@@ -35,7 +36,11 @@ def test_a_signal_to_a_script_alone(tmp_path, script, signum):
         assert process.returncode in (SIGNALS[signum], -signum), said
         if signum == signal.SIGINT:  # at the other two the kernel ends it
             assert said.count("stopped") == 1
-        assert "Traceback" not in said and list(tmp_path.iterdir()) == []
+        assert "Traceback" not in said
+        if path.exists():  # it came when all was done
+            assert len(json.loads(path.read_text("utf-8"))["epochs"]) == 400
+            path.unlink()
+        assert list(tmp_path.iterdir()) == []
     assert SIGNALS[signum] in seen or (
         script != runs.TWIG and signum != signal.SIGINT)
 
