@@ -9,7 +9,7 @@ from common import DATASET, FOLDER, ROOT, call, train
 from planted import JAX, PAGE, RECORD_FAULTS, SCRIPT_FAULTS, SLOW_FAULTS, TORCH, page
 from records import comparison, count, make
 
-from bench.proof import audit, certificate, judging
+from bench.proof import audit, certificate, judging, losses
 from bench.proof.traces import _read
 from bench.run import record
 from bench.run.plan import Variant
@@ -285,6 +285,17 @@ def test_a_gpu_and_many_weights_take_time_to_begin(kind, parameters, named):
         count(r)
     broken = audit.unfair(audit.audit(records, peak=FLOOR))
     assert ("little before the first turn" in {v.rule for v in broken}) == named
+
+
+@pytest.mark.parametrize("network, apart, named", [
+    ("resnet50", 0.2, False), ("resnet50", 0.5, True), (None, 0.2, True)])
+def test_a_network_of_a_large_loss_may_differ_by_more(network, apart, named):
+    one, two = ({
+        "contender": "jax", "config": {"network": network, "rung": "step"},
+        "dataset": {"sizes": dict.fromkeys(("train", "val", "test"), 3200)},
+        "epochs": [{"epoch": 1, "train_loss": loss, "val_loss": 1, "test_loss": 1}]}
+        for loss in (4.0, 4.0 + apart))
+    assert bool(losses._means(one, two)) == named
 
 
 def test_who_evaluates_too_little_accuses_nobody():
