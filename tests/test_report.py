@@ -197,7 +197,7 @@ def test_when_compiling_is_repaid_is_said_of_every_variant(compile_s, jax, words
 
 def test_all_epochs_with_compiling_are_told():
     def told(compile_s, epochs=3):
-        return re.search(r"All (\d) epochs.*?: (.*) at batch size 256\.", answer([
+        return re.search(r"(\d) epochs, the .*?: (.*) at batch size 256\.", answer([
             make(name, rung, 256, seed, seed, second, epochs, compile_s=compile_s)
             for seed in range(3) for name, rung, second in (
                 ("jax", "step", 0.5), ("torch", "eager", 0.7))]))

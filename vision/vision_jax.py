@@ -389,8 +389,8 @@ def to_torch(weights):
 # ----------------------------------------------------- 7. Loss and one step
 
 def cross_entropy(logits, y):
-    """logits, one-hot y (B, classes) -> mean loss"""
-    return -(y * jax.nn.log_softmax(logits)).sum(-1).mean()
+    """logits, one-hot y (…, B, classes) -> mean loss of a batch (…)"""
+    return -(y * jax.nn.log_softmax(logits)).sum(-1).mean(-1)
 
 
 def gradients(network, weights, x, y, masks, products=None):

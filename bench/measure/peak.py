@@ -11,7 +11,7 @@ SECONDS = 0.5  # how long the product is repeated
 SIZES, SHORT = (2048, 8192), 2e-3
 
 
-def product(subjects, size, half):
+def product(subjects, size, bfloat16):
     """Function that multiplies two matrices and waits for the result; in
     NumPy where only programs that are not of the lesson are compared."""
     a = np.random.default_rng(0).standard_normal((size, size))
@@ -20,19 +20,19 @@ def product(subjects, size, half):
         return lambda: a @ a
     module, args, _ = subjects[0]
     x, = put(subjects[0], [a.astype(args.dtype)])
-    if half:
+    if bfloat16:
         x = x.astype("bfloat16") if hasattr(module, "jax") else x.bfloat16()
     return lambda: module.fence(x @ x)  # JAX compiles a product that is called
 
 
 def half(subjects):
     """In bfloat16, which the lesson's flags do not have."""
-    return peak(subjects, half=True)
+    return peak(subjects, bfloat16=True)
 
 
-def peak(subjects, half=False):
+def peak(subjects, bfloat16=False):
     for size in SIZES:
-        multiply = product(subjects, size, half)
+        multiply = product(subjects, size, bfloat16)
         multiply()
         if chunk(multiply, lambda: None, 1) > SHORT:
             break

@@ -42,7 +42,7 @@ def whole(found):
                 row["first_epoch_s"] + (count - 1) * row["steady_epoch_s"])
                 for row in rows) + " s")
     if parts:
-        yield (f"All {count} epochs, the first with compiling: {'; '.join(parts)}"
+        yield (f"{count} epochs, the first with compiling: {'; '.join(parts)}"
                f"{at_sizes(found.sizes)}.")
 
 
