@@ -86,7 +86,7 @@ aa: $(READY)  ## each script against itself: what this machine can tell apart
 peers: .venv-peers/ready  ## the same network in other libraries, certified (30 min)
 	.venv-peers/bin/python compare.py --recipe recipes/mnist_peers.toml $(PEERS)
 
-vision: $(READY)  ## four vision networks, training and answering (on a GPU: hours)
+vision: $(READY)  ## four vision networks, training and answering (75 min; on a GPU: hours)
 	@for precision in $(PRECISIONS); do for one in $(VISION); do work=$${one##*_}; \
 	  echo "== $$one, $$precision"; \
 	  case $$work in train) sizes="$(TRAINED)";; *) sizes="$(ANSWERED)"; esac; \
@@ -95,7 +95,7 @@ vision: $(READY)  ## four vision networks, training and answering (on a GPU: hou
 	  [ $$precision != bf16 ] || [ ! -f $$kept ] || { mkdir -p $$new; cp -n $$kept $$new; }; \
 	  $(PY) compare.py --recipe recipes/vision.toml --network $${one%_*} \
 	    --work $$work --precision $$precision --out results/vision/$$precision/$$one \
-	    $$sizes $(ARGS) || { code=$$?; [ $$code -lt 128 ] || exit $$code; }; done; \
+	    --measure floor $$sizes $(ARGS) || { code=$$?; [ $$code -lt 128 ] || exit $$code; }; done; \
 	  $(PY) -m bench.tools.networks results/vision/$$precision; done; exit $$code
 
 scale: $(READY)  ## the lesson on several processes: proved, measured (10 min)

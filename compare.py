@@ -119,6 +119,10 @@ def arguments(argv=None):
     args.cpus = None if away else plan.choose_cores(args.threads)
     if args.cluster != "off" and args.measure:
         raise Fault(cli.USAGE, "argument --measure: not with --cluster")
+    if args.network and (dense := [kind for kind in args.measure
+                                   if not MEASURES[kind].networks]):
+        raise Fault(cli.USAGE, f"argument --measure: {dense[0]} is of the perceptron, "
+                               "and --network asks for another")
     args.units = cluster.units(args.batch_sizes, args.seeds, args.repeats)
     if args.block is not None:
         args.block = cluster.parse(args.block, args.units)

@@ -298,6 +298,19 @@ def test_a_network_of_a_large_loss_may_differ_by_more(network, apart, named):
     assert bool(losses._means(one, two)) == named
 
 
+@pytest.mark.parametrize("network, step, apart, named", [
+    ("resnet50", 0, 5e-5, False), ("resnet50", 0, 2e-4, True),
+    ("resnet50", 1, 1e-2, False), ("resnet50", 1, 4e-2, True), (None, 1, 1e-2, True),
+    ("resnet50", 5, 0.1, False), ("resnet50", 5, 0.4, True)])
+def test_the_first_losses_of_a_network_are_held_together(network, step, apart, named):
+    one, two = ({
+        "contender": "jax", "config": {"network": network, "rung": "step",
+                                       "optimizer": "sgd", "lr": 1e-3},
+        "steps": {"loss": [7.0 * (1 + by * (n == step)) for n in range(9)]}}
+        for by in (apart, 0))
+    assert bool(losses._first(one, two)) == named
+
+
 def test_who_evaluates_too_little_accuses_nobody():
     records = [make("torch", rung, 256) for rung in ("eager", "model", "step")]
     records[0]["turns"]["epoch_to_done_s"] = [0.001] * 3

@@ -226,6 +226,29 @@ def test_another_library_stands_beside_the_pair():
     assert "peer step takes 3." in beside(3.0)
 
 
+def test_a_vision_network_is_named_and_its_accuracy_is_not():
+    def screen(jax, torch, shown):
+        records = []
+        for seed in range(4):
+            for name, rung, seconds in (("jax", "step", jax), ("torch", "eager", 9),
+                                        ("torch", "model", torch)):
+                r = make(name, rung, 8, seed, seed, seconds * (1 + 0.01 * (seed % 2)),
+                         network="resnet50", work="train", size=None, evaluate=shown,
+                         optimizer="sgd", examples=24)
+                r["dataset"]["sizes"] = {"train": 24, "val": shown, "test": shown}
+                records.append(r)
+        one = found(records)
+        one.unfair = []  # made up: its steps are those of the perceptron
+        return head(one)["where"], render.as_markdown(first.answer(one))
+    where, text = screen(4.0, 2.0, 8)
+    assert "resnet50 at 224 x 224 pixels" in where
+    assert text.startswith("PyTorch takes 0.5") and "torch model against jax step" in (
+        text)
+    assert "Test accuracy is" not in text
+    where, text = screen(2.0, 4.0, 1000)
+    assert text.startswith("JAX takes 0.5") and "Test accuracy is 97.00%" in text
+
+
 def test_what_is_said_of_the_products_follows_from_them():
     def said(jax, torch, spread=0.001):
         records = comparison(jax=0.5, torch=1.0, blocks=4)

@@ -501,6 +501,7 @@ def test_what_a_gpu_admits_counts_too(tmp_path, monkeypatch):
     assert environment.free_bytes() > 2**32 or host < 2**32
     config = {"dataset": "mnist", "precision": "fp32", "network": "resnet50"}
     assert 13e9 < network.run_bytes(config, 1280, 128) < 17e9
+    assert 5e9 < network.run_bytes({**config, "work": "answer"}, 1280, 128) < 8e9
 
 
 LITTLE = """

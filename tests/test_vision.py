@@ -4,6 +4,7 @@ names that torchvision gives, and both programs proved equal."""
 import ast
 import importlib
 import json
+import math
 import re
 import shutil
 import sys
@@ -18,6 +19,8 @@ import data
 from bench.kit import network as kit
 from bench.kit.cli import Fault
 from bench.kit.weights import read_weights, write_weights
+from bench.measure import floor
+from bench.measure.registry import MEASURES
 from bench.run import comparison
 from bench.tools import networks
 
@@ -96,40 +99,16 @@ def test_the_masks_of_both_are_drawn_from_the_batches_alone(programs):
     assert not np.array_equal(mask, kept(rates, order[:, ::-1])[name])
 
 
-def multiply_adds(network, jax_):
-    """Of one image: of its convolutions and matrix products, counted in the program
-    that JAX makes of it."""
-    import jax
-
-    shapes = jax_.shapes(network)[0]
-    program = jax.make_jaxpr(lambda weights, x: jax_.forward(network, weights, x)[0])(
-        {name: jax.ShapeDtypeStruct(shape, "float32") for name, shape in
-         shapes.items()}, jax.ShapeDtypeStruct((1, 224, 224, 3), "float32"))
-
-    def count(jaxpr):
-        total = 0
-        for equation in jaxpr.eqns:
-            for inner in equation.params.values():
-                inner = getattr(inner, "jaxpr", inner)
-                total += count(inner) if hasattr(inner, "eqns") else 0
-            one, two = [a.aval.shape for a in equation.invars[:2]] if len(
-                equation.invars) > 1 else ((), ())
-            out = np.prod(equation.outvars[0].aval.shape)
-            if equation.primitive.name == "conv_general_dilated":
-                total += out * np.prod(two[:3])
-            if equation.primitive.name == "dot_general":
-                (axes, _), _ = equation.params["dimension_numbers"]
-                total += out * np.prod([one[axis] for axis in axes])
-        return int(total)
-    return count(program.jaxpr)
-
-
 # In units of 1e9, as torchvision states them for its weights (_ops).
 @pytest.mark.parametrize("network, stated", [
     ("resnet50", 4.089), ("vit_b_16", 17.564), ("mobilenet_v3_small", 0.057),
     ("efficientnet_b0", 0.386)])
 def test_multiply_adds_are_those_of_torchvision(programs, network, stated):
-    assert round(multiply_adds(network, programs[0]) / 1e9, 3) == stated
+    """Counted in the operations that PyTorch computes."""
+    from products import products
+    for batch_size in (1, 3):
+        count = sum(map(math.prod, products(network, 224, batch_size)))
+        assert round(count / batch_size / 1e9, 3) == stated
 
 
 def certify(folder, *flags):
@@ -263,8 +242,9 @@ def small(out, *flags):
         shutil.rmtree(out, ignore_errors=True)
         done = call("compare.py", "--recipe", RECIPE, "--dataset", "digits",
                     "--data-dir", DIGITS, "--size", 56, "--examples", 4, "--evaluate",
-                    2, "--batch-sizes", 2, "--epochs", 2, "--repeats", 1, "--variants",
-                    "jax:step", "torch:eager", "--out", out, *flags, timeout=900)
+                    2, "--batch-sizes", 2, "--epochs", 2, "--repeats", 1, "--measure",
+                    "floor", "--variants", "jax:step", "torch:eager", "--out", out,
+                    *flags, timeout=900)
         if not re.search("NOT FAIR: (evaluation only evaluates|the parent's clock)",
                          done.stderr):
             break
@@ -287,8 +267,109 @@ def test_a_vision_network_is_compared(tmp_path, work):
     assert {(*row[:2], row[3]) for row in said["speeds"]} == {
         ("jax", "step", 2), ("torch", "eager", 2), *(("jax-cublas", "step", 2)
                                                      for _ in more)}
-    assert ("## Answers" in (out / "summary.md").read_text("utf-8")) == (
-        work == "answer")
+    text = (out / "summary.md").read_text("utf-8")
+    assert ("## Answers" in text) == (work == "answer")
+    assert "## Floor" in text and "product of its patches" in text
+    assert {tuple(row[:4]) for row in said["shares"]} == {
+        tuple(row[:4]) for row in said["speeds"]}
+    assert all(0 < row[4] for row in said["shares"])
+
+
+def measure(kind, out, scripts, *more, **options):
+    """The measuring child of MobileNetV3-Small on two small images."""
+    return call(ROOT / "bench" / "measure" / "child.py", MEASURES[kind].function, out,
+                ",".join(str(VISION / name) for name in scripts), *DIGITS,
+                "--network", MOBILE, "--optimizer", "sgd", "--size", 56, "--examples",
+                2, "--batch-size", 2, *more, env={"PYTHONPATH": str(ROOT)}, **options)
+
+
+@pytest.mark.parametrize("work, count", [("answer", 43), ("train", 3 * 43 - 1)])
+def test_the_floor_of_a_network_is_its_products(tmp_path, work, count):
+    """52 convolutions and two dense layers, but 11 convolutions of single channels."""
+    out = tmp_path / "floor.json"
+    done = measure("floor", out, ["run_jax.py", "run_torch.py"], "--work", work,
+                   "--epochs", 2, "--turns", input="go\n" * 2)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())["measurements"]
+    assert {name: entry["method"] for name, entry in found.items()} == {
+        "products torch": f"a step's {count} matrix products"}
+    turns = found["products torch"]["turns"]
+    assert len(turns) == 2 and min(turns) > 0
+
+
+def test_the_floor_without_pytorch_says_what_it_lacks(tmp_path):
+    done = measure("floor", tmp_path / "floor.json", ["run_jax.py"])
+    assert done.returncode == 4 and "needs PyTorch, which lists its" in done.stderr
+
+
+def test_a_step_of_training_multiplies_three_times_what_an_answer_does():
+    """But for the gradient that the first layer need not pass on."""
+    sizes = [(1, 6, 4, 5), (3, 2, 4, 5), (1, 7, 5, 6)]
+    matrices = [[np.ones((times, *shape)) for shape in ((m, k), (k, n), (m, n))]
+                for times, m, k, n in sizes]
+
+    def shapes(trained):
+        return [(a @ b).shape for a, b in floor.listed_products(matrices, trained)]
+    assert shapes(False) == [(times, m, n) for times, m, _, n in sizes]
+    assert shapes(True) == shapes(False) + [
+        (times, k, n) for times, _, k, n in sizes] + [
+        (times, m, k) for times, m, k, _ in sizes[1:]]
+
+
+@pytest.mark.parametrize("kind", ["latency", "operations"])
+def test_what_is_measured_of_the_perceptron_alone_is_refused(kind):
+    with pytest.raises(Fault, match=f"--measure: {kind} is of the perceptron") as fault:
+        compare.arguments(["--network", RESNET, "--optimizer", "sgd", "--measure",
+                           "floor", kind])
+    assert fault.value.code == 2
+
+
+# A clock of 0.1 s a look, a counter that goes up by 1 W at rest, by 3 W afterwards,
+# and the word of a device that has one.
+WEIGHED = """
+import sys
+from types import SimpleNamespace
+from bench.measure import child, energy, subject
+now, watts, joules = [0.0], [1], [0.0]
+def go(seconds):
+    now[0] += seconds
+    joules[0] += seconds * watts[0]
+    return now[0]
+def rest(seconds):
+    go(seconds)
+    watts[0] = 3
+energy.clock, energy.SECONDS = lambda: go(0.1), 0.45
+energy.time, energy.counter = SimpleNamespace(sleep=rest), lambda: lambda: joules[0]
+def set_up(*given):
+    return subject.set_up(*given)._replace(
+        place={"device_kind": "cuda", "device_name": "made up"})
+child.set_up = set_up
+child.main()
+"""
+
+
+@pytest.mark.parametrize("script, work", [
+    ("run_jax.py", "train"), ("run_torch.py", "answer")])
+def test_a_network_is_weighed_by_its_own_program(tmp_path, script, work):
+    out = tmp_path / "energy.json"
+    done = call("-c", WEIGHED, "bench.measure.energy:energy", out, VISION / script,
+                *DIGITS, "--network", MOBILE, "--optimizer", "sgd", "--size", 56,
+                "--work", work, "--examples", 4, "--evaluate", 2, "--batch-size", 2,
+                env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    seen = {name: entry["value"] for name, entry in json.loads(out.read_text())[
+        "measurements"].items()}
+    # 0.45 J in the 0.55 s between two looks; 4 epochs in 0.6 s at 3 W.
+    idle = 0.45 / 0.55
+    assert seen["idle"] == pytest.approx(idle)
+    assert seen["gross"] == pytest.approx(3 * 0.6 / 4)
+    assert seen["net"] == pytest.approx((3 - idle) * 0.6 / 4)
+    assert seen["net per million"] == pytest.approx(seen["net"] / 4 * 1e6)
+
+
+def test_a_network_is_not_weighed_without_a_counter(tmp_path):
+    done = measure("energy", tmp_path / "energy.json", ["run_torch.py"])
+    assert done.returncode == 4 and "the device is a CPU" in done.stderr
 
 
 @pytest.mark.slow
@@ -339,7 +420,7 @@ def test_a_fault_in_what_is_timed_is_not_proved(tmp_path, old, new, words):
 def test_a_record_is_stale_when_a_network_changes():
     """However many imports lie between."""
     assert {path.name for path in comparison.beside(VISION / "channels_last.py")} == {
-        "batches.py", "run_torch.py", "vision_torch.py"}
+        "batches.py", "products.py", "run_torch.py", "vision_torch.py"}
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
@@ -381,6 +462,8 @@ def test_the_table_of_all_networks(tmp_path):
             "speeds": [["jax", "step", "device", 8, 20.0, 18.0, 22.0],
                        ["torch", "eager", "device", 8, 30.0, None, None],
                        ["torch", "model", "device", 8, 40.0, 39.0, 41.0]],
+            "shares": [["jax", "step", "device", 8, 0.2, 0.1, 0.3],
+                       ["torch", "model", "device", 8, 0.1, None, None]],
             "ratios": [[["jax", "step", "device", 8], ["torch", rung, "device", 8],
                         value, [value - 0.1, value + 0.1]]
                        for rung, value in (("eager", 1.5), ("model", ratio))]}))
@@ -392,14 +475,17 @@ def test_the_table_of_all_networks(tmp_path):
     found = {(row.network, row.work): row.ratio for row in made}
     # 40 images a second of 6 times 4.089e9 operations.
     assert made[0].share == pytest.approx(40 * 6 * 4.089e9 / 1e13)
+    assert made[0].floor == (0.1, None)  # of the fastest variant
     assert found[RESNET, "train"] == (2.0, (1.9, 2.1))
     assert found[VIT, "answer"][0] == 0.9 and found[VIT, "train"] is None
+    (tmp_path / f"{MOBILE}_train").mkdir()
     done = call("-m", "bench.tools.networks", tmp_path)
     assert done.returncode == 0, done.stderr
     assert {"networks.md", "networks.tex", "networks.png"} <= {
         path.name for path in tmp_path.iterdir()}
     text = (tmp_path / "networks.md").read_text("utf-8")
     assert "| resnet50 | training | 8 | 20.0 (18.0 to 22.0) | 30.0 |" in text
-    assert "nothing finished" in text
+    assert f"| {MOBILE} | training | nothing finished |" in text
+    assert f"| {MOBILE} | answering | not run |" in text
     done = call("-m", "bench.tools.networks", tmp_path / f"{RESNET}_train")
     assert done.returncode == 4 and "nothing has finished there" in done.stderr

@@ -9,10 +9,11 @@ from functools import partial
 from bench.kit import program as kit
 
 with kit.importing("torch"):
+    import products as multiplied
     import torch
     import vision_torch
     from torch.nn import functional as F
-from batches import CLASSES, able, kept, planes
+from batches import CLASSES, SIZE, able, kept, planes
 
 LAYOUT = torch.contiguous_format  # of images and kernels in memory
 MODE = None                       # of torch.compile
@@ -40,6 +41,11 @@ def setup(args, run):
         compiled=lambda: stats["unique_graphs"],
         memory=lambda: torch.cuda.max_memory_allocated() if cuda else None)
     return torch.device("cuda" if cuda else "cpu")
+
+
+def products(args):
+    """-> what an answer to a batch multiplies, [(times, m, k, n), …]"""
+    return multiplied.products(args.network, args.size or SIZE, args.batch_size)
 
 
 def pictures(args, images, idx):

@@ -16,7 +16,8 @@ def floors(done, measured, kind="floor"):
     """Finished records, measurements -> {batch size: {block: {"products",
     "bare", "dispatch", "memory", "floor": seconds an epoch, "library": the
     one whose products took the least over all blocks, "own", "libraries":
-    {library: bare, products}, "rounds": the products in every turn,
+    {library: bare, products}, bare None and own empty of a network that gathers no
+    batch; "rounds": the products in every turn,
     "started": when its block began}}}"""
     starts = {m["block"]: _named(m) for m in measured
               if m["kind"] == "dispatch"}
@@ -39,7 +40,7 @@ def floors(done, measured, kind="floor"):
                  "dispatch": steps * chain * shape.chain,
                  "memory": steps * size * image / start["bandwidth"]}
         found.setdefault(size, {})[m["block"]] = {
-            **parts, "floor": max(parts.values()), "bare": bare[library],
+            **parts, "floor": max(parts.values()), "bare": bare.get(library),
             "library": library, "own": bare, "libraries": products,
             "rounds": np.multiply(steps, m["measurements"][
                 f"products {library}"]["turns"]),

@@ -34,7 +34,8 @@ def waterfall(groups, floors, framework, size):
         levels.append(("own", {block: row["own"][framework]
                                for block, row in rows.items()}))
     levels += [(name, {block: row[name] for block, row in rows.items()})
-               for name in ("bare", "products")]
+               for name in ("bare", "products")
+               if all(row[name] is not None for row in rows.values())]
     names, series = zip(*levels)
     seconds = np.array(together(*series))  # a row a level, a column a block
     if not seconds.size:

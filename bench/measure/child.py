@@ -16,7 +16,7 @@ import numpy as np
 from bench.kit import cli, files
 from bench.kit.cli import ENVIRONMENT, Fault
 from bench.kit.program import tell
-from bench.measure.subject import Subject
+from bench.measure.subject import set_up
 from bench.measure.timing import clock
 from bench.run import lesson
 
@@ -31,8 +31,7 @@ def subjects(paths, flags):
             if end.code != ENVIRONMENT:
                 raise
             continue
-        args = module.parse_flags(flags)
-        found.append(Subject(module, args, module.setup(args)))
+        found.append(set_up(module, flags))
     if paths and not found:
         raise Fault(ENVIRONMENT, f"no framework can be imported: {paths}")
     return found

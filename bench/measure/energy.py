@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 import data
+from bench.kit import program
 from bench.kit.cli import ENVIRONMENT, Fault
 from bench.measure.subject import read_sets, ready
 from bench.measure.timing import clock
@@ -48,22 +49,45 @@ def counter():
     return lambda: read(device) / 1000
 
 
+class Weighed(program.Run):
+    """The books of a program of vision/ that is weighed in place of timed."""
+
+    def train(self, train_epoch, evaluate, state):
+        def epoch(state, number):
+            self.state, metrics = train_epoch(  # JAX writes over the old state
+                state, *self.sets["train"], self.order(number), self.schedule(0))
+            self.fence((self.state, metrics))
+            return self.state, metrics
+        self.found = weigh(self.joules, epoch, state, self.to_host,
+                           self.order(0).size)
+        return self.state
+
+
 def energy(subjects):
     """Epochs weighed in place of timed."""
     (module, args, place), = subjects
     if place["device_kind"] != "cuda":
         raise Fault(ENVIRONMENT, "no energy counter: the device is a CPU")
     joules = counter()
+    if not hasattr(module, "parse_flags"):
+        run = Weighed(args, "")
+        run.joules = joules
+        module.train(args, run)
+        return run.found
     state, x, y, order, lrs = ready(subjects[0], read_sets(args))
-    program = module.build(args, state, x, y, order, lrs, {})
+    built = module.build(args, state, x, y, order, lrs, {})
 
     def epoch(state, number):
         order = data.batch_order(len(x), args.batch_size, args.seed, number)
-        state, metrics = module.train_epoch(program, args, state, x, y, order,
-                                            lrs)
+        state, metrics = module.train_epoch(built, args, state, x, y, order, lrs)
         module.fence((state, metrics))
         return state, metrics
+    return weigh(joules, epoch, state, module.to_host, order.size)
 
+
+def weigh(joules, epoch, state, to_host, images):
+    """joules: of counter(); epoch(state, number) -> state, metrics, when it is over;
+    images: of an epoch -> measurements"""
     state, _ = epoch(state, 0)
     begin, start = clock(), joules()
     time.sleep(SECONDS)
@@ -73,7 +97,7 @@ def energy(subjects):
         epochs += 1
         state, metrics = epoch(state, epochs)
     seconds, gross = clock() - begin, joules() - start
-    if not np.isfinite(module.to_host(metrics)).all():
+    if not np.isfinite(to_host(metrics)).all():
         raise ValueError("the loss was not finite")
     net = (gross - idle * seconds) / epochs
     if net <= 0:
@@ -83,5 +107,5 @@ def energy(subjects):
     return {
         "gross": (gross / epochs, "J an epoch", epochs, how),
         "net": (net, "J an epoch", epochs, how + ", less idle"),
-        "net per million": (net / order.size * 1e6, "J", epochs, how),
+        "net per million": (net / images * 1e6, "J", epochs, how),
         "idle": (idle, "W", 1, f"over {SECONDS:g} s before")}

@@ -6,6 +6,7 @@ It takes turns with the runs of its batch size: in a turn each library works
 for a moment, so that a share of the floor is taken between neighbours.
 """
 
+import math
 import time
 from functools import partial
 
@@ -13,10 +14,12 @@ import numpy as np
 
 import data
 from bench.kit import network
+from bench.kit.cli import ENVIRONMENT, Fault
 from bench.measure import subject
 from bench.measure.timing import calls_of, chunk, graph
 
 CHUNK = 0.05  # seconds that a library works in a turn
+MOST = 1000   # calls of it
 REST = 0.02   # between two libraries: threads spin for a while after their work
 
 
@@ -123,10 +126,50 @@ def jax_calls(module, shapes, images, order):
             lambda: jax.block_until_ready(last))
 
 
+def network_libraries(subjects):
+    """What libraries() gives, of a network of vision/: its products by PyTorch, which
+    lists them (times, m, k, n): `times` products of inputs (m, k) and weights (k, n),
+    whose output has a gradient (m, n). None reads what another makes, so all lie in
+    one place. Convolutions of single channels are none. Fault 4 without PyTorch."""
+    known = [one for one in subjects if hasattr(one.module, "products")]
+    if not known:
+        raise Fault(ENVIRONMENT, "the floor of a network needs PyTorch, which lists "
+                                 "its products")
+    (module, args, _), torch = known[0], known[0].module.torch
+    listed = [row for row in module.products(args) if row[-1] > 1]
+    most = max(times * max(m * k, k * n, m * n) for times, m, k, n in listed)
+    place, out = torch.randn(2, most, device=args.device, dtype=(
+        torch.bfloat16 if args.precision == "bf16" else
+        torch.float64 if args.dtype == np.float64 else torch.float32))
+
+    def view(flat, times, *shape):
+        size = (*[times] * (times > 1), *shape)
+        return flat[:math.prod(size)].view(size)
+    work = listed_products([(view(place, t, m, k), view(place, t, k, n),
+                             view(place, t, m, n)) for t, m, k, n in listed],
+                           args.work != "answer")
+    outputs = [view(out, 1, *a.shape[:-1], b.shape[-1]) for a, b in work]
+    call = step_calls(work, outputs, torch.matmul, None)["products"]
+    if args.device == "cuda":
+        call = graph(torch, call)
+    return {"torch": ({"products": call}, partial(module.fence, None), 1, MOST)}, len(
+        work)
+
+
+def listed_products(matrices, trained):
+    """[(input, weights, gradient of the output), …] -> [(first, second), …] of an
+    answer or a step of training: a w, then a^T d, then, but for the first, d w^T."""
+    backward = [*((a.mT, d) for a, _, d in matrices),
+                *((d, w.mT) for _, w, d in matrices[1:])]
+    return [(a, w) for a, w, _ in matrices] + backward * trained
+
+
 def libraries(subjects):
     """{library: (its loops, its fence, steps inside a call, most calls)} of
     one batch size."""
     _, args, place = subjects[0]
+    if getattr(args, "network", None):
+        return network_libraries(subjects)
     images = subject.read_sets(args)["train"][0]
     order = data.batch_order(len(images), args.batch_size, args.seed, 0)
     steps, idx = len(order), order[0]

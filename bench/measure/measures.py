@@ -100,13 +100,14 @@ class Measurements:
     def start(self, probe, path):
         """What launch.Child is made of; the child leaves there what it
         finds."""
-        grid, variant = self.grid, probe.variant
+        grid, variant, settings = self.grid, probe.variant, self._settings(probe)
         scripts = [variant._replace(contender=name).script(grid.scripts)
                    for name in self._scripts(probe)]
         return CHILD, command(MEASURES[probe.kind].function, path, scripts, {
-            **self._settings(probe), "data_dir": grid.data_dir,
+            **settings, "data_dir": grid.data_dir,
             "rung": variant.rung, "feed": variant.feed,
-            "batch_size": probe.batch_size or None, "seed": probe.seed,
+            "batch_size": probe.batch_size or min(64, settings.get("examples") or 64),
+            "seed": probe.seed,
         }), grid.cpus, grid.timeout, None
 
     def take(self, probe, number, path, status, ending, started=None):

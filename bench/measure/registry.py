@@ -18,12 +18,14 @@ class Measure(NamedTuple):
     """function: "module:name"; wanted(variants of the pair, batch sizes, is
     it the first block?) -> [(variant, batch size)] of a block; batch size 0:
     it covers all that matter; along: a measure that comes with it; turns: it
-    takes turns with the runs of its batch size."""
+    takes turns with the runs of its batch size; networks: of the networks of vision/,
+    too."""
 
     function: str
     wanted: object
     along: str = ""
     turns: bool = False
+    networks: bool = False
 
 
 def each_size(variants, batch_sizes, first):
@@ -51,12 +53,14 @@ def each_once(variants, batch_sizes, first):
 
 MEASURES = {
     "floor": Measure("bench.measure.floor:products", each_size, "dispatch",
-                     turns=True),
+                     turns=True, networks=True),
     # Once more, as a control.
     "floor-again": Measure("bench.measure.floor:products", each_size,
-                           turns=True),
-    "dispatch": Measure("bench.measure.dispatch:dispatch", once_a_block),
+                           turns=True, networks=True),
+    "dispatch": Measure("bench.measure.dispatch:dispatch", once_a_block,
+                        networks=True),
     "latency": Measure("bench.measure.latency:latency", each_framework),
-    "energy": Measure("bench.measure.energy:energy", each_where_counted),
+    "energy": Measure("bench.measure.energy:energy", each_where_counted,
+                      networks=True),
     "operations": Measure("bench.measure.operations:operations", each_once),
 }

@@ -1,19 +1,35 @@
-"""A script of the lesson, looked at from outside: what measures work on."""
+"""A script of the lesson or of vision/, looked at from outside: what measures work
+on."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 import data
-from bench.kit import program
+from bench.kit import flags, program
+from bench.kit.rungs import RUNGS
 
 
 class Subject(NamedTuple):
-    """A script of the lesson that is looked at, set up and ready."""
+    """A script that is looked at, set up and ready."""
 
     module: object
     args: object
     place: dict  # what its setup() says of device and versions
+
+
+def set_up(module, argv):
+    """-> Subject with these flags. A program of vision/ gets what the lesson's scripts
+    have: the type of its numbers, the device by name, a fence."""
+    if hasattr(module, "parse_flags"):
+        args = module.parse_flags(argv)
+        return Subject(module, args, module.setup(args))
+    args = flags.parse(module.__file__, tuple(RUNGS), "step", argv, vision=True)
+    run = program.Run(args, "")
+    module.setup(args, run)
+    place, module.fence = run.record["environment"], run.fence
+    args.dtype, args.device = run.dtype, place["device_kind"]
+    return Subject(module, args, place)
 
 
 def read_sets(args):

@@ -15,8 +15,11 @@ from bench.proof.judging import differences, most, rounding
 from bench.proof.rules import UNFAIR, grouped, judged
 
 STEPS = 20  # that are compared one by one
-# Of networks with convolutions, whose fast algorithms round more: not measured.
-LARGE = ((2, 1e-4), (20, 1e-1))
+# Of the networks of vision/, whose BatchNorm makes rounding large where a channel of
+# a batch is all but constant. Seen on a processor with batches of 8, between JAX,
+# PyTorch and its other layout in memory: 5.0e-5 in the first step of ResNet-50, 8.9e-3
+# in the second at a rate of 1e-3, 6.1e-2 in the first nine.
+LARGE = ((1, 1e-4), (2, 3e-2), (20, 3e-1))
 # Standard errors of a fraction, and of a mean loss whose spread is about 1.
 # Seen in 300 pairs of runs of ten epochs: 4.4 of a fraction, 0.8 of a loss.
 CHANCE, SPREAD = 10, 4

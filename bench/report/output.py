@@ -18,6 +18,7 @@ import json
 from pathlib import Path
 
 from bench.analyse import ratios
+from bench.analyse.floor import shares
 from bench.analyse.groups import SUMMARY, key, only_timed
 from bench.kit.cli import STORAGE, Fault, clean, warn
 from bench.kit.files import make_folder, write_atomic
@@ -136,7 +137,9 @@ def write(out, found, pdf=False, author=None):
                 for block in blocks if isinstance(block, Table)),
             "answer.json": json.dumps({
                 **top, "answer": as_markdown(parts["Answer"]),
-                "speeds": speeds(found), "ratios": [
+                "speeds": speeds(found), "shares": [
+                    [*one, value, *(span or (None, None))]
+                    for one, _, _, (value, span) in shares(found)], "ratios": [
                     [two.first, two.second, two.value, two.span]
                     for two in ratios.every(found) if not found.unfair],
                 "environment": words.environment(found.done)}, indent=1

@@ -4,7 +4,7 @@
 
 FOLDER has a comparison for each network and work, NETWORK_WORK; the table goes to
 the terminal and to FOLDER/networks.md and .tex, the figure to FOLDER/networks.png.
-A network of which nothing has finished has a row that says so.
+A network of which nothing has finished, or that was not run, has a row that says so.
 """
 
 import os
@@ -21,12 +21,15 @@ from bench.report.table import PERCENT, Table
 WORKS = {"train": "training", "answer": "answering"}
 BEST = 3  # place of the batch size in a key
 SHARE = "the fastest, of a large product's speed"
+FLOOR = "of the speed of its products alone"
 
 
 class Row(NamedTuple):
     """speeds: {variant: (images a second, interval or None)}; ratio: jax step's
     seconds over those of PyTorch's fastest, (value, interval or None), or None;
-    share: of the speed of a large product that the fastest reaches, or None."""
+    share: of the speed of a large product that the fastest reaches, or None; floor: of
+    that of this network's products alone, (value, interval or None), or None; lacking:
+    why there is nothing, or None."""
 
     network: str
     work: str
@@ -34,17 +37,20 @@ class Row(NamedTuple):
     speeds: dict = {}
     ratio: tuple = None
     share: float = None
+    floor: tuple = None
+    lacking: str = None
 
 
 def rows(folder):
     """Row of each network, work and batch size; one without a size where nothing
-    has finished."""
+    has finished or nothing was run."""
     for name, work in product(network.VISION, WORKS):
         place = folder / f"{name}_{work}"
         found = files.read_json(place / "answer.json")
         sizes = sorted({row[BEST] for row in found.get("speeds", ())})
         if not sizes:
-            yield Row(name, work)
+            yield Row(name, work, lacking=(
+                "nothing finished" if place.is_dir() else "not run"))
         for size in sizes:
             speeds = {f"{row[0]} {row[1]}": (row[4], row[5] and (*row[5:],))
                       for row in found["speeds"] if row[BEST] == size}
@@ -52,7 +58,11 @@ def rows(folder):
             one = network.of({"network": name, "work": work, "dataset": "mnist"})
             share = peak and one.operations * max(speeds.values())[0] / peak[
                 "measurements"]["flops"]["value"]
-            yield Row(name, work, size, speeds, against(found, size), share or None)
+            best = max(speeds, key=lambda name: speeds[name][0])
+            floor = [(row[4], row[5] and (*row[5:],)) for row in found.get("shares", ())
+                     if (f"{row[0]} {row[1]}", row[BEST]) == (best, size)]
+            yield Row(name, work, size, speeds, against(found, size), share or None,
+                      *floor)
 
 
 def against(found, size):
@@ -71,10 +81,12 @@ def table(found):
     variants = list(dict.fromkeys(name for row in found for name in row.speeds))
     return Table(
         ["network", "work", "batch", *(f"{name}, images/s" for name in variants),
-         "jax step over the fastest of torch, seconds", SHARE],
-        [(row.network, WORKS[row.work], row.size or "nothing finished",
-          *map(row.speeds.get, variants), row.ratio, row.share) for row in found],
-        {SHARE: PERCENT})
+         "jax step over the fastest of torch, seconds", SHARE,
+         FLOOR],
+        [(row.network, WORKS[row.work], row.size or row.lacking,
+          *map(row.speeds.get, variants), row.ratio, row.share, row.floor)
+         for row in found],
+        {SHARE: PERCENT, FLOOR: PERCENT})
 
 
 def draw(found, path):
