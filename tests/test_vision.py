@@ -468,6 +468,10 @@ def test_the_table_of_all_networks(tmp_path):
                         value, [value - 0.1, value + 0.1]]
                        for rung, value in (("eager", 1.5), ("model", ratio))]}))
     say(f"{RESNET}_train", 2.0)
+    say(f"{RESNET}_answer", 2.0)
+    refused = tmp_path / f"{RESNET}_answer" / "answer.json"
+    refused.write_text(json.dumps({**json.loads(refused.read_text()),
+                                   "verdicts": "NOT FAIR: the first losses agree."}))
     say(f"{VIT}_answer", 0.9)
     (tmp_path / f"{RESNET}_train" / "peak.json").write_text(json.dumps({
         "measurements": {"flops": {"value": 1e13}}}))
@@ -475,6 +479,7 @@ def test_the_table_of_all_networks(tmp_path):
     found = {(row.network, row.work): row.ratio for row in made}
     # 40 images a second of 6 times 4.089e9 operations.
     assert made[0].share == pytest.approx(40 * 6 * 4.089e9 / 1e13)
+    assert found[RESNET, "answer"] == networks.UNFAIR
     assert made[0].floor == (0.1, None)  # of the fastest variant
     assert found[RESNET, "train"] == (2.0, (1.9, 2.1))
     assert found[VIT, "answer"][0] == 0.9 and found[VIT, "train"] is None
@@ -485,6 +490,7 @@ def test_the_table_of_all_networks(tmp_path):
         path.name for path in tmp_path.iterdir()}
     text = (tmp_path / "networks.md").read_text("utf-8")
     assert "| resnet50 | training | 8 | 20.0 (18.0 to 22.0) | 30.0 |" in text
+    assert re.search(r"^\| resnet50 \| answering \| 8 .* \| not fair \|", text, re.M)
     assert f"| {MOBILE} | training | nothing finished |" in text
     assert f"| {MOBILE} | answering | not run |" in text
     done = call("-m", "bench.tools.networks", tmp_path / f"{RESNET}_train")

@@ -22,11 +22,13 @@ WORKS = {"train": "training", "answer": "answering"}
 BEST = 3  # place of the batch size in a key
 SHARE = "the fastest, of a large product's speed"
 FLOOR = "of the speed of its products alone"
+UNFAIR = "not fair"
+MARKS = {"step": "o", "eager": "s", "model": "^"}
 
 
 class Row(NamedTuple):
     """speeds: {variant: (images a second, interval or None)}; ratio: jax step's
-    seconds over those of PyTorch's fastest, (value, interval or None), or None;
+    seconds over those of PyTorch's fastest, (value, interval or None), None, or UNFAIR;
     share: of the speed of a large product that the fastest reaches, or None; floor: of
     that of this network's products alone, (value, interval or None), or None; lacking:
     why there is nothing, or None."""
@@ -66,7 +68,10 @@ def rows(folder):
 
 
 def against(found, size):
-    """JAX's seconds over those of PyTorch's fastest variant at a batch size."""
+    """JAX's seconds over those of PyTorch's fastest variant at a batch size; UNFAIR
+    where the audit has refused the comparison."""
+    if "NOT FAIR" in found.get("verdicts", ""):
+        return UNFAIR
     others = [row for row in found["speeds"]
               if row[BEST] == size and row[0].startswith("torch")]
     best = max(others, key=lambda row: row[4], default=[])[:4]
@@ -90,7 +95,8 @@ def table(found):
 
 
 def draw(found, path):
-    """Images a second as bars, a panel for each work and batch size."""
+    """Images a second with their intervals, a panel for each work and batch size. Dots,
+    not bars: networks differ a hundredfold, so the axis has no 0."""
     os.environ["MPLBACKEND"] = "agg"
     from bench.report.figures import style
     panels = sorted({(row.work, row.size) for row in found if row.size})
@@ -99,27 +105,27 @@ def draw(found, path):
     figure, axes = style.plt.subplots(len(panels), squeeze=False, figsize=(
         8, 2.6 * len(panels)))
     for (axis,), panel in zip(axes, panels):
-        mine = {row.network: row.speeds for row in found
-                if (row.work, row.size) == panel}
+        mine = [row for row in found if (row.work, row.size) == panel]
         for n, name in enumerate(names):
-            for place, speeds in enumerate(mine.values()):
-                if name in speeds:
-                    bar(axis, place + (n - len(names) / 2) / (len(names) + 1),
-                        speeds[name], 1 / (len(names) + 1), label=name,
+            for place, row in enumerate(mine):
+                if name in row.speeds:
+                    dot(axis, place + (n - (len(names) - 1) / 2) / (len(names) + 1),
+                        row.speeds[name], label=name, marker=MARKS[name.split()[1]],
                         color=look[(*name.split(), "device")]["color"])
-        axis.set_xticks(range(len(mine)), mine)
+        axis.set_xticks(range(len(mine)), [
+            row.network + f"\n{UNFAIR}" * (row.ratio == UNFAIR) for row in mine])
         axis.set_yscale("log")
         axis.set(ylabel="images a second", title=f"{WORKS[panel[0]]}, batch {panel[1]}")
     style.legend(figure)
     figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
-def bar(axis, place, speed, width, **look):
-    """A bar with the interval of its length."""
+def dot(axis, place, speed, **look):
+    """A value and its interval."""
     value, span = speed
-    axis.bar(place, value, width, **look)
+    axis.plot(place, value, ls="", **look)
     if span:
-        axis.plot([place, place], span, color="black", lw=1)
+        axis.plot([place, place], span, color=look["color"], lw=1)
 
 
 def main():
