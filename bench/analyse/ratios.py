@@ -241,17 +241,22 @@ def first_epochs(groups):
 
 def repayments(groups):
     """(key, blocks, epochs or None, interval or None, verdict) of every rung
-    that compiled with an empty cache beside the reference."""
+    that compiled with an empty cache beside the reference: its seconds of compiling,
+    of a block whose cache was filled the median of the others, against what it gains
+    in the epochs of every block."""
     for one, members in groups.items():
         base = (*REFERENCE[:2], *one[2:])
-        members = [r for r in members if r.get("cache") != "warm"]
-        if not members or not alike(groups, base, one):
+        costs = by_block([r for r in members if r.get("cache") != "warm"],
+                         "compile_s", block_of)
+        if not costs or not alike(groups, base, one):
             continue
-        cost, slow, fast = together(
-            by_block(members, "compile_s", block_of),
-            *(by_block(groups[k], "steady_epoch_s", block_of) for k in (base, one)))
-        if cost:
-            yield one, len(cost), *repaid(cost, np.subtract(slow, fast))
+        slow, fast = (by_block(groups[k], "steady_epoch_s", block_of)
+                      for k in (base, one))
+        if blocks := sorted(slow.keys() & fast.keys()):
+            usual = stats.median(costs.values())
+            yield one, len(blocks), *repaid(
+                [costs.get(block, usual) for block in blocks],
+                [slow[block] - fast[block] for block in blocks])
 
 
 def repaid(costs, gains):

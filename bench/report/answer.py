@@ -112,7 +112,7 @@ def headline(found, two):
     over = (f", geometric mean over {len(found.sizes)} batch sizes"
             * (len(found.sizes) > 1))
     span = ", in brackets the 95 % interval" * bool(two.span)
-    return (f"{claim(found, two)}{exceptions(found, two)}: steady epochs of "
+    return (f"{claim(found, two)}{exceptions(found, two)}: steady epochs, "
             f"{name(fast)} against {name(slow)}, the fastest variant of each{over}, in "
             f"{plural(two.count, 'block')}{span}.")
 
@@ -141,9 +141,11 @@ def beside(found, two):
 
 
 def named(two):
-    """What the names of the two variants say."""
+    """What the names of the two variants say, and why the ratios of the table are not
+    quite those of its seconds."""
     texts = {name(key): RUNGS[key[1]].text for key in two[:2]}
-    return f"{'; '.join(f'{who}: {text}' for who, text in texts.items())}."
+    return (f"{'; '.join(f'{who}: {text}' for who, text in texts.items())}. Seconds "
+            "are medians; a ratio is of the shortest epochs, inside blocks.")
 
 
 def quicker(found, size, rows):

@@ -22,6 +22,8 @@ from bench.report.table import SHARE, Table, by_variant
 
 MOST_ROWS = 15  # of the table, so that it ends on its page
 WIDE, TALL = 235, 305  # pt: a figure of the page's width; no taller
+# In a caption: a table that is on the page alone.
+ELSEWHERE = re.compile(r"\s*The numbers stand in the table \w+\.")
 REFLECTION = "reflection.txt"  # in OUT: what the author writes
 
 
@@ -95,7 +97,7 @@ def write(out, found, author=None):
                 r'width="([\d.]+)pt" height="([\d.]+)pt"',
                 path.read_text("utf-8")).groups())
             width = min(WIDE, TALL * wide / tall)
-            figures.append([path.name, width, figure.caption])
+            figures.append([path.name, width, ELSEWHERE.sub("", figure.caption)])
     files.write_atomic(folder / "paper.json", json.dumps(content(
         found, figures, author, told), indent=1))
     source = folder / "paper.typ"

@@ -17,7 +17,7 @@ from bench.report.words import name, plural, three, with_span
 # Of a waterfall from below, and of a bar of its own that has another name.
 LEVELS = {"the products": "#444444", "gathering the batch": "#888888",
           "another library's products": "#bbbbbb", "softmax, update, loop": "#56B4E9",
-          "all but batch and products": "#56B4E9",
+          "all but batch and products": "#56B4E9", "all but the products": "#56B4E9",
           "a call from Python per step": "#E69F00",
           "a launch from Python per kernel": "#E69F00",
           "Python dispatch and fusion": "#D55E00", "fusion": "#009E73",
