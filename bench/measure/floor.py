@@ -135,8 +135,8 @@ def network_libraries(subjects):
     if not known:
         raise Fault(ENVIRONMENT, "the floor of a network needs PyTorch, which lists "
                                  "its products")
-    (module, args, _), torch = known[0], known[0].module.torch
-    listed = [row for row in module.products(args) if row[-1] > 1]
+    (program, args, _), torch = known[0], known[0].module.torch
+    listed = [row for row in program.products(args) if row[-1] > 1]
     most = max(times * max(m * k, k * n, m * n) for times, m, k, n in listed)
     place, out = torch.randn(2, most, device=args.device, dtype=(
         torch.bfloat16 if args.precision == "bf16" else
@@ -152,7 +152,7 @@ def network_libraries(subjects):
     call = step_calls(work, outputs, torch.matmul, None)["products"]
     if args.device == "cuda":
         call = graph(torch, call)
-    return {"torch": ({"products": call}, partial(module.fence, None), 1, MOST)}, len(
+    return {"torch": ({"products": call}, partial(program.fence, None), 1, MOST)}, len(
         work)
 
 
