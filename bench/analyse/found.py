@@ -38,6 +38,7 @@ class Found:
         names = {r["contender"] for r in self.done}
         self.pair = [name for name in SCRIPTS if name in names]
         self.only_timed = any(only_timed(r) for r in self.done)
+        self.vision = any(r["config"].get("network") for r in self.done)
 
     def ranked(self, size, contender=None):
         """Keys at a batch size, of one contender or of all, the fastest

@@ -26,7 +26,7 @@ def bar_words(bar):
 def closeness(found):
     """The share of the floor of each framework's fastest variant; of a network whose
     floor a kernel may go below, nothing."""
-    if any(r["config"].get("network") for r in found.done):
+    if found.vision:
         return
     parts = [f"{name(key)} {with_span(*share, form=PERCENT)} at batch size {key[3]}"
              for key, _, _, share in shares(found)
@@ -55,7 +55,7 @@ def floor(found):
               by_variant(["blocks", "times the products",
                           "share of the floor"], shares(found),
                          {"share of the floor": PERCENT})]
-    if any(r["config"].get("network") for r in found.done):
+    if found.vision:
         blocks.append(TEXTS["network"]["floor"])
     if drawn := [*orders(found.groups)]:
         _, share, key = max(drawn, key=lambda row: row[1])

@@ -139,7 +139,8 @@ def write(out, found, pdf=False, author=None):
                 **top, "answer": as_markdown(parts["Answer"]),
                 "speeds": speeds(found), "shares": [
                     [*one, value, *(span or (None, None))]
-                    for one, _, _, (value, span) in shares(found)], "ratios": [
+                    for one, _, _, (value, span) in shares(found)
+                    if not found.unfair], "ratios": [
                     [two.first, two.second, two.value, two.span]
                     for two in ratios.every(found) if not found.unfair],
                 "environment": words.environment(found.done)}, indent=1

@@ -65,7 +65,7 @@ def shares(found):
     first one's products take, seconds an epoch that they differ by, that the epochs
     differ by), …]}"""
     kinds, pooled = {}, ratios.pooled(found)
-    if any(r["config"].get("network") for r in found.done):
+    if found.vision:
         return {}  # convolutions are not done as the floor's products are
     for size in found.sizes if pooled else ():
         two = ratios.alike_ratio(found, [(*one[:3], size) for one in pooled[:2]])
