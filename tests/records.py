@@ -7,12 +7,16 @@ import statistics
 
 import numpy as np
 
+from bench.analyse.found import Found
 from bench.kit.rungs import RUNGS
+from bench.proof import audit
 from bench.run import record
 
 PARAMETERS = 235_146
 PLACES = {}  # of each variant in its rounds
 RUNS = itertools.count()
+PROVED = True, "parity proved: 3 float64 traces", None
+NOT_PROVED = False, "parity NOT PROVED: no float64 trace of jax step", None
 
 
 def make(contender="jax", rung="step", batch_size=256, seed=0, block=0,
@@ -95,3 +99,20 @@ def comparison(jax=0.5, torch=0.7, blocks=3, batch_size=256):
                  seconds * (1 + 0.01 * ((seed * 7 + len(name)) % 3 - 1)))
             for seed in range(blocks) for name, rung, seconds in (
                 ("jax", "step", jax), ("torch", "eager", torch))]
+
+
+def failed(r, status, tail):
+    """The record of a run that ended otherwise."""
+    kept = ("schema", "framework", "contender", "script", "config",
+            "repeat", "block", "order_seed")
+    return {**{key: r[key] for key in kept}, "status": status,
+            "exit": {"code": 6, "signal": None, "tail": [tail]}}
+
+
+def found(records, proof=PROVED, width=None, measured=()):
+    """What a comparison of these records has found; width: of its control."""
+    one = Found(records, proof, audit.audit(
+        records, (), {"flops": 200e9, "device": "cpu"}), {"jax": "a", "torch": "b"},
+        measured)
+    one.width = width
+    return one

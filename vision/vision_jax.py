@@ -351,23 +351,25 @@ def is_statistic(name):
 def initial(network, seed, classes=1000):
     """-> {name: array}. Kernels as He and others 2015,
     https://arxiv.org/abs/1502.01852, by their outputs ("fan out": kernel
-    height x width x channels out); matrices by their inputs."""
-    weights, key = {}, jax.random.key(seed)
-    for n, (name, shape) in enumerate(shapes(network, classes)[0].items()):
-        normal = jax.random.normal(jax.random.fold_in(key, n), shape)
+    height x width x channels out); matrices by their inputs. NumPy draws:
+    JAX would compile once for every shape, 40 s for EfficientNet-B0."""
+    weights, generator = {}, np.random.default_rng(seed)
+    for name, shape in shapes(network, classes)[0].items():
+        normal = generator.standard_normal(shape, np.float32)
         end = name.rpartition(".")[2]
         if len(shape) == 4:
             # A channel that is filtered alone gives out one. (PyTorch's
             # own start counts all, and differs from network to network.)
             out = shape[3] if shape[2] > 1 else 1
-            weights[name] = normal * math.sqrt(2 / (shape[0] * shape[1] * out))
+            normal *= math.sqrt(2 / (shape[0] * shape[1] * out))
         elif len(shape) == 2:
-            weights[name] = normal / math.sqrt(shape[0])
+            normal /= math.sqrt(shape[0])
         elif end == "pos_embedding":
-            weights[name] = 0.02 * normal
+            normal *= 0.02
         else:
             one = end in ("weight", "running_var")
-            weights[name] = jnp.full(shape, float(one))
+            normal = np.full(shape, one, np.float32)
+        weights[name] = jnp.asarray(normal)
     return weights
 
 

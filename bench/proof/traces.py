@@ -50,10 +50,10 @@ def make(grid, rows):
             jobs[str(look)] = [str(CHILD), "functions", str(look), sizes, script,
                                *_flags(grid, {**row, "seed": SEED}, rung=None,
                                        feed="device")]
-        # PyTorch first, which takes longest: two processes run side by side.
+        # What PyTorch compiles first, which takes longest: two run side by side.
         asked = folder / "jobs.json"
-        asked.write_text(files.dumps(sorted(
-            jobs.items(), key=lambda job: "torch" not in str(job))), "utf-8")
+        asked.write_text(files.dumps(sorted(jobs.items(), key=lambda job: (
+            "torch" not in str(job), "--rung=eager" in job[1]))), "utf-8")
         status, ending, _ = grid.launch(CHILD, [str(asked)],
                                         max(grid.timeout, TIMEOUT))
         lost = {"unavailable": False,

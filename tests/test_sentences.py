@@ -1,0 +1,547 @@
+"""Every sentence of the first screen, every reason and every title of a figure
+follows from the numbers: other numbers, other words."""
+
+import math
+import re
+
+import pytest
+from records import NOT_PROVED, PROVED, comparison, failed, found, make
+
+from bench.analyse import ratios
+from bench.report import answer as first
+from bench.report import costs, floor, messages, paper, proof, render, speed
+from bench.report.reasons import reasons
+from bench.report.sections import SECTIONS, asked, head, sections
+from bench.report.words import TEXTS
+
+
+def answer(records, proof=PROVED, width=None):
+    return render.as_markdown(first.answer(found(records, proof, width)))
+
+
+# ------------------------------------------------------------ first screen
+
+def test_jax_wins():
+    text = answer(comparison(jax=0.5, torch=0.7))
+    assert text.startswith("JAX takes 0.71")
+    assert "of PyTorch's time: steady epochs, jax step against torch eager, the " \
+           "fastest variant of each, in 3 blocks, in brackets the 95 % inter" in text
+    assert "jax step: a whole step is compiled; torch eager: Python starts" in text
+    row, = re.findall(r"^\| 256 \|.*$", text, re.M)
+    assert re.match(r"\| 256 \| 0.508 \| 0.710 \| 0.714 \(.*\) \| JAX \| 1.10 \|", row)
+    assert "PyTorch is" not in text
+
+
+def test_pytorch_wins_and_the_ratio_is_turned_round():
+    text = answer(comparison(jax=0.7, torch=0.5))
+    assert text.startswith("PyTorch takes 0.71") and "of JAX's time" in text
+    assert "torch eager against jax step" in text and "| PyTorch |" in text
+
+
+def test_nothing_differs():
+    text = answer(comparison(jax=0.5, torch=0.5))
+    assert text.startswith("No difference is shown: ") and "| JAX |" not in text
+    said = r"a difference of more than (\S+)% would have been seen"
+    seen = float(re.search(said, text)[1])
+    assert 0 < seen < 10
+    wider = [make(name, rung, 256, seed, seed, 0.5 * (1 + 0.2 * ((seed + n) % 3)))
+             for seed in range(3) for n, (name, rung) in enumerate((
+                 ("jax", "step"), ("torch", "eager")))]
+    assert float(re.search(said, answer(wider))[1]) > seen
+    # Nothing below the control would be named.
+    assert "more than 64.9% would" in answer(comparison(jax=0.5, torch=0.5), width=0.5)
+    assert "Between the frameworks: no difference shown" in text
+
+
+def test_a_difference_below_the_control_is_not_named():
+    text = answer(comparison(jax=0.5, torch=0.55), width=0.5)
+    assert "less than what one script shows against itself on this machine (64.9%)" in (
+        text)
+    assert "| JAX |" not in text
+
+
+def test_two_blocks_are_too_few():
+    text = answer(comparison(blocks=2))
+    assert text.startswith("Too few blocks to say which is faster")
+    assert "Between the frameworks: too few seeds to say" in text
+
+
+def test_where_it_is_the_other_way_round_is_said():
+    records = [r for size, jax in ((64, 0.3), (1024, 0.8))
+               for r in comparison(jax=jax, torch=0.7, batch_size=size)]
+    text = answer(records)
+    assert re.match(
+        r"JAX takes 0\.7\S+ \(.*\) of PyTorch's time, but PyTorch is faster at batch "
+        "size 1024: steady epochs, jax step against torch eager, .*, geometric mean "
+        "over 2 batch sizes, in 3 blocks, in brackets", text)
+    assert "but" not in answer([r for size in (64, 1024) for r in comparison(
+        jax=0.3, torch=0.7, batch_size=size)])[:200]
+    even = answer([r for size, jax in ((64, 0.5), (1024, 0.98))
+                   for r in comparison(jax=jax, torch=0.7, batch_size=size)])
+    assert even.startswith("No difference is shown") and (
+        "but JAX is faster at batch size 64 and PyTorch is faster at batch size 1024:"
+        in even)
+
+
+def test_a_rung_that_is_faster_at_one_size_is_named_there():
+    records = [make(name, rung, size, seed, seed, second * (1 + 0.01 * (seed % 2)))
+               for seed in range(4) for name, rung, seconds in (
+                   ("jax", "step", (0.5, 0.5)), ("torch", "step", (0.4, 0.9)),
+                   ("torch", "eager", (0.9, 0.7)))
+               for size, second in zip((64, 256), seconds)]
+    rows = re.findall(r"^\| (?:64|256) \|.*$", answer(records), re.M)
+    assert "torch eager takes 0.778" in rows[1] and "of torch step" in rows[1]
+    assert "takes" not in rows[0]
+
+
+def test_accuracy_that_differs_is_named_once():
+    """jax step and jax epoch have the same losses: they are one finding."""
+    records = [make(name, rung, 256, seed, seed, second) for seed in range(3)
+               for name, rung, second in (("jax", "step", 0.5), ("jax", "epoch", 0.4),
+                                          ("torch", "eager", 0.7))]
+    said = ("Between the frameworks: {}; jax epoch less torch eager is {} percentage "
+            "points, over 3 seeds.")
+    text = answer(records)
+    assert said.format("no difference shown", "+0.00 (+0.00 to +0.00)") in text
+    for r in records:
+        if r["contender"] == "torch":
+            r["final"]["test_accuracy"] -= 0.01
+            r["epochs"][-1]["test_accuracy"] -= 0.01
+    text = answer(records)
+    assert said.format("jax epoch is more accurate", "+1.00 (+1.00 to +1.00)") in text
+    assert text.count("more accurate") == 1
+
+
+def test_an_unfair_comparison_has_no_ratio_in_any_sentence():
+    records = comparison()
+    records[0]["environment"]["threads"] = 1
+    text = answer(records)
+    assert text.startswith("These runs may not be compared: the audit finds "
+                           "them unfair (threads)")
+    assert "faster" not in text and "takes" not in text and "less" not in text
+    spoilt = found(records)
+    assert [name for name, _ in asked(spoilt, sections(spoilt))] == ["speed", "proof"]
+
+
+def test_a_missing_certificate_comes_first():
+    text = answer(comparison(), NOT_PROVED)
+    assert text.startswith("That the variants compute the same is not proved "
+                           "(no float64 trace of jax step)")
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "unavailable"])
+def test_a_run_that_is_not_ok_is_counted_and_not_averaged(status):
+    records = comparison()
+    whole = answer(records)
+    spoilt = [*records, failed(make("torch", "step", 256), status, "why")]
+    text = answer(spoilt)
+    assert f"1 run of torch step ended as {status}; 6 of 7 finished." in text
+    assert text.endswith(whole[whole.index("JAX takes"):])
+    assert answer([failed(r, status, "why") for r in records]).startswith(
+        "No run finished")
+
+
+def test_a_warm_cache_is_said_beside_the_compile_seconds():
+    assert "with an empty cache)" in answer(comparison())
+    warm = [{**r, "cache": "warm"} for r in comparison()]
+    assert "with a cache that was filled before)" in answer(warm)
+    warm[0]["cache"] = "cold"  # as in the first block: it alone counts
+    assert "with an empty cache)" in answer(warm)
+
+
+@pytest.mark.parametrize("compile_s, jax, words", [
+    (1.0, 0.5, "after 4.93 epochs"), (20.0, 0.5, "after 98.5 epochs"),
+    (1.0, 0.9, "never (epochs are slower)")])
+def test_when_compiling_is_repaid_is_said_of_every_variant(compile_s, jax, words):
+    records = [make(name, rung, 256, seed, seed, second, compile_s=compile_s)
+               for seed in range(3) for name, rung, second in (
+                   ("jax", "step", jax), ("torch", "eager", 0.7))]
+    said = "repay compiling: " + (
+        f"{words}: jax step at batch size 256" if "never" in words else
+        f"jax step {words} at batch size 256")
+    assert f"{said}." in answer(records)
+    few = answer(records[:4])
+    assert f"{said} (some: of too few" in few.replace("after some", "after") or (
+        "never" in words and "not shown (in some blocks epochs are not faster): jax" in
+        few)
+
+
+def test_compiling_once_is_held_against_the_epochs_of_every_block():
+    """Only the first block has an empty cache."""
+    def said(slow):
+        records = [make(name, rung, 256, block, block, second, compile_s=(
+            0.1 if block else 1.0)) for block in range(4) for name, rung, second in (
+                ("jax", "step", 0.9 if block == slow else 0.5),
+                ("torch", "eager", 0.7))]
+        for r in records[2:]:
+            r["cache"] = "warm"
+        return re.search(r"repay compiling: (.*)\.$", answer(records), re.M)[1]
+    assert said(None) == "jax step after 4.93 epochs at batch size 256"
+    assert said(3) == ("not shown (in some blocks epochs are not faster): jax step at "
+                       "batch size 256")
+
+
+def test_all_epochs_with_compiling_are_told():
+    def told(compile_s, epochs=3):
+        return re.search(r"(\d) epochs, the .*?: (.*) at batch size 256\.", answer([
+            make(name, rung, 256, seed, seed, second, epochs, compile_s=compile_s)
+            for seed in range(3) for name, rung, second in (
+                ("jax", "step", 0.5), ("torch", "eager", 0.7))]))
+    assert told(1.0).groups() == ("3", "jax step 2.52 s; torch eager 2.12 s")
+    assert told(2.0)[2].startswith("jax step 3.52 s; ") and told(1.0, 1) is None
+
+
+def test_one_framework_alone_is_compared_with_nothing():
+    records = [r for r in comparison() if r["contender"] == "jax"]
+    text = answer(records)
+    assert "nothing to compare with; a steady epoch takes jax step 0.5" in text
+    assert "PyTorch" not in text
+
+
+def test_another_library_stands_beside_the_pair():
+    def beside(factor):
+        records = comparison(blocks=4)
+        for r in comparison(blocks=4)[::2]:
+            r = make("peer", "step", 256, r["block"], r["block"], factor * 0.5 * (
+                1 + 0.01 * (r["block"] % 2)))
+            r["environment"]["jax"] = "1.0"
+            records.append(r)
+        return answer(records)
+    assert re.search(r"peer step takes 2.\d\d \(.*\) times as long as jax step", (
+        text := beside(2.0))) and text.startswith("JAX takes 0.7")
+    assert "peer step takes 3." in beside(3.0)
+
+
+def test_a_vision_network_is_named_and_its_accuracy_is_not():
+    def screen(jax, torch, shown):
+        records = []
+        for seed in range(4):
+            for name, rung, seconds in (("jax", "step", jax), ("torch", "eager", 9),
+                                        ("torch", "model", torch)):
+                r = make(name, rung, 8, seed, seed, seconds * (1 + 0.01 * (seed % 2)),
+                         network="resnet50", work="train", size=None, evaluate=shown,
+                         optimizer="sgd", examples=24)
+                r["dataset"]["sizes"] = {"train": 24, "val": shown, "test": shown}
+                records.append(r)
+        one = found(records)
+        one.unfair = []  # made up: its steps are those of the perceptron
+        return head(one)["where"], render.as_markdown(first.answer(one))
+    where, text = screen(4.0, 2.0, 8)
+    assert "resnet50 at 224 x 224 pixels" in where
+    assert text.startswith("PyTorch takes 0.5") and "torch model against jax step" in (
+        text)
+    assert "Test accuracy is" not in text
+    where, text = screen(2.0, 4.0, 1000)
+    assert text.startswith("JAX takes 0.5") and "Test accuracy is 97.00%" in text
+
+
+def test_what_is_said_of_the_products_follows_from_them():
+    def said(jax, torch, spread=0.001):
+        records = comparison(jax=0.5, torch=1.0, blocks=4)
+        what = found(records)
+        what.floors = {256: {seed: {"libraries": {
+            "jax": jax and jax * (1 + spread * seed),
+            "torch": torch * (1 + spread * (3 - seed) - 3 * spread * (spread < 1))}}
+            for seed in range(4)}}
+        return dict(reasons(what)).get("Products")
+    assert said(0.2, 0.6).startswith("Most of the gap at batch size 256 is the matrix "
+                                     "products: PyTorch's take 2.99")
+    assert "JAX's, which makes 0.4 s an epoch, and the whole gap is 0.51 s" in (
+        said(0.2, 0.6))
+    assert said(0.2, 0.35).startswith("Part of the gap at batch size 256 is")
+    assert said(0.3, 0.2).startswith("The matrix products do not explain the gap")
+    assert "those of JAX, which is faster, take 1.50" in said(0.3, 0.2)
+    assert said(None, 0.2) is None and said(0.2, 0.25, 5) is None  # not certain enough
+
+
+def test_what_python_costs_is_said_of_the_smallest_batches():
+    def said(epoch):
+        records = [make("jax", rung, size, seed, seed, second * (1 + 0.01 * seed))
+                   for seed in range(3) for size in (64, 256)
+                   for rung, second in (("step", 0.6), ("epoch", epoch))]
+        return dict(reasons(found(records))).get("Dispatch")
+    assert "at batch size 64 a call of JAX's compiled step takes 263" in said(0.4)
+    assert "takes 394" in said(0.3) and said(0.6) is None
+
+
+@pytest.mark.parametrize("message, change", [
+    ("pair", lambda r: r["contender"] == "jax"),
+    ("fastest", lambda r: r["contender"] == "jax"),
+    ("pairs", lambda r: r["contender"] == "jax"),
+    ("throughput", lambda r: r["contender"] == "jax"),
+    ("steadiness", lambda r: r["contender"] == "jax" and r["block"] == 0),
+    ("learning", lambda r: r["contender"] == "jax"),
+    ("scores", lambda r: r["contender"] == "jax"),
+    ("target", lambda r: True), ("payoff", lambda r: r["contender"] == "jax"),
+    ("parts", lambda r: True)])
+def test_what_a_figure_says_changes_with_the_numbers(message, change):
+    def said(spoil):
+        records = [make(name, rung, size, seed, seed, second, epochs=4,
+                        compile_s=0.5) for seed in range(4) for size in (64, 256)
+                   for name, rung, second in (
+                       ("jax", "step", 0.3), ("torch", "eager", 0.7))]
+        for r in filter(change, records if spoil else ()):
+            r["timing"]["epoch_s"] = [9.0, 3.2, 2.0, 3.2]
+            r["timing"].update(steady_epoch_s=3.2, compile_s=30.0)
+            for row in r["epochs"]:
+                row.update(val_accuracy=0.5, test_accuracy=0.5, worked_s=99.0)
+            r["final"]["test_accuracy"] = 0.5
+        return getattr(messages, message)(found(records))
+    assert said(False) and said(True) and said(False) != said(True)
+    if message == "payoff":
+        assert (said(False), said(True)) == (
+            "Within 4 epochs compiling is repaid by jax step (n 4)",
+            "Within 4 epochs compiling is not repaid by jax step (n 4)")
+
+
+def test_what_a_figure_says_of_measurements_changes_with_them():
+    what = found(comparison(), measured=[{
+        "kind": "energy", "block": 0, "contender": name, "rung": "step",
+        "feed": "device", "batch_size": 256, "seed": 0,
+        "measurements": {"gross": {"value": joules}}}
+        for name, joules in (("jax", 20.0), ("torch", 30.0))])
+    assert messages.energy(what) == ("An epoch takes 20.0 (jax step, batch 256) to "
+                                     "30.0 J (torch step, batch 256)")
+    bar = ("torch", "eager"), ("torch", "step")
+    for gap, said in ((3e-4, "Python dispatch and fusion is 60%"),
+                        (4e-4, "Python dispatch and fusion is 67%")):
+        what.waterfalls = {("torch", 64): [
+            (bar, [gap] * 3), (("products", None), [2e-4] * 3)]}
+        assert messages.waterfall(what).startswith(said)
+    rows = [{"contender": name, "rung": "step", "feed": "device", "precision": "fp64",
+             "optimizer": "adam", "batch_size": 64, "seed": 0,
+             "reference": "torch step", "losses": [1.0, 0.5 + tiny]}
+            for name, tiny in (("torch", 0), ("jax", 1e-9))]
+    what.proof = (*PROVED[:2], {"rows": rows})
+    assert messages.parity(what).endswith("in float64 are at most 2e-09")
+    sizes = (64, 128, 256, 512)
+    runs = [make("jax", "step", size, seed, seed, 50_000 // size * (1e-4 + 1e-6 * size))
+            for seed in range(3) for size in sizes]
+    assert messages.steps(found(runs)) == (
+        "Whatever its batch size, a step takes 101 µs (jax step)")
+    for r in runs:
+        r["timing"]["answer_s"] = [0.002] * 3 * r["steps_per_epoch"]
+    assert "there within 2.00 (jax step, batch" in messages.answers(found(runs))
+
+
+def test_the_pair_is_one_of_one_feed():
+    records = [make(name, rung, 256, seed, seed, second, feed=feed)
+               for seed in range(3) for name, rung, feed, second in (
+                   ("jax", "step", "host", 0.3), ("jax", "step", "device", 0.5),
+                   ("torch", "eager", "device", 0.7), ("torch", "eager", "host", 0.9))]
+    assert "jax step (host feed) against torch eager (host feed)" in answer(records)
+    assert "jax step against torch eager, the" in answer(
+        [r for r in records if r["config"]["feed"] == "device"])
+
+
+def test_every_part_of_a_waterfall_has_a_colour():
+    from bench.report.figures.bars import LEVELS
+    assert {*TEXTS["bars"].values()} <= {*LEVELS}
+
+
+def test_an_explanation_needs_its_number():
+    same, faster = ([make(name, rung, 256, seed, seed, second / (
+        1 + (rung == "step") * (factor - 1)), compile_s=5.0)
+        for seed in range(4) for name, rung in (
+            ("jax", "step"), ("torch", "eager"), ("torch", "step"))
+        for second in [0.5 + 0.05 * ((seed + (rung == "step")) % 2)]]
+        for factor in (1, 2))
+    assert not reasons(found(same))
+    claims = dict(reasons(found(faster)))
+    assert "torch step takes 0.5" in claims["Compilation"]
+    faster[0]["environment"]["threads"] = 1
+    assert reasons(found(faster)) == []
+    del faster[0]
+    what = found(faster)
+    bar = ("jax-unfused", "step"), ("jax", "step")
+    what.waterfalls = {("jax", 64): [(bar, [1e-4, 1.1e-4, 0.9e-4])]}
+    assert dict(reasons(what))["Fusion"].startswith(
+        "Fusing operations saves jax 100 µs")
+    what.waterfalls = {("jax", 64): [(bar, [1e-4, -1e-4, 2e-4])]}
+    assert "Fusion" not in dict(reasons(what))
+
+
+def test_what_makes_a_library_slower_is_said_by_its_largest_factor():
+    def compared(fit, step):
+        records = [make(name, rung, 256, seed, seed, seconds * (1 + 0.01 * (
+            (seed * 7 + n) % 3 - 1))) for seed in range(4)
+            for n, (name, rung, seconds) in enumerate((
+                ("peer", "fit", fit), ("peer", "step", step), ("jax", "step", 0.8),
+                ("jax", "epoch", 0.5)))]
+        for r in records[::4] + records[1::4]:
+            r["environment"]["jax"] = "1.0"
+        return records
+
+    records = compared(3.0, 1.0)
+    what = found(records)
+    ((whole, parts),) = ratios.peer_parts(what)
+    assert whole.first[:2] == ("peer", "fit") and whole.second[:2] == ("jax", "epoch")
+    assert [round(part.value, 1) for part in parts] == [3.0, 1.2, 1.6]
+    assert math.prod(part.value for part in parts) == pytest.approx(whole.value)
+    (line,) = [text for claim, text in reasons(what) if claim == "Other libraries"]
+    assert "peer fit at batch size 256: its own loop over its steps, 2.99" in line
+    assert "its own loop" in str(SECTIONS["Peers"](what)[1])
+    assert "its step over the pair's, 3.7" in dict(reasons(found(
+        compared(3.1, 3.0))))["Other libraries"]
+    assert "Other libraries" not in dict(reasons(found(
+        [r for r in records if r["config"]["rung"] != "step"])))
+
+
+# ------------------------------------------------ the other questions, in words
+
+def test_of_one_epoch_none_is_steady():
+    once, twice = ([make(name, rung, 256, epochs=epochs) for name, rung in (
+        ("jax", "step"), ("torch", "eager"))] for epochs in (1, 2))
+    assert "No run had a second epoch, so no steady epoch was timed." in answer(once)
+    assert "No run had" not in answer(twice)
+
+
+def test_variants_that_share_no_batch_size_are_told_size_by_size():
+    """jax epoch at 64 alone and jax step at 256 alone: neither is at every size."""
+    def said(jax):
+        return answer([
+            make(name, rung, size, seed, seed, second * (1 + 0.01 * (seed % 2)))
+            for seed in range(4) for name, rung, size, second in (
+                ("jax", "epoch", 64, 0.4), ("torch", "eager", 64, 0.8),
+                ("jax", "step", 256, jax), ("torch", "eager", 256, 0.6))])
+    text = said(0.3)
+    assert text.startswith("Steady epochs, the fastest rung of each framework at each "
+                           "batch size: ")
+    assert ("JAX is faster at batch sizes 64 and 256 (jax epoch takes 0.500 (0.500 to "
+            "0.500) of the time of torch eager; jax step takes 0.500") in text
+    assert "with 95 % intervals over 4 blocks" in text
+    assert "PyTorch is faster at batch size 256 (torch eager takes 0.667" in said(0.9)
+
+
+def test_of_many_libraries_the_first_and_the_last_are_told():
+    def said(*factors):
+        records = comparison(blocks=4)
+        for n, factor in enumerate(factors):
+            for block in range(4):
+                r = make(f"peer-{n}", "step", 256, block, block, factor * 0.5)
+                r["environment"]["jax"] = "1.0"
+                records.append(r)
+        return answer(records)
+    text = said(4.0, 2.0, 3.0)
+    assert "Of 3 other variants the first and the last: peer-1 step takes 2.0" in text
+    assert "; peer-0 step takes 4.0" in text and "peer-2 step takes" not in text
+    assert "other variants" not in said(4.0, 2.0)
+
+
+def test_what_processes_and_devices_held_is_said():
+    records = comparison()
+    assert [*costs.peaks(found(records))] == [
+        "At its peak a process held: jax step 477 and torch eager 477 MiB."]
+    for r in records[1::2]:
+        r["memory"].update(host_peak_bytes=2**30, device_peak_bytes=2**20)
+    for r in records[::2]:
+        r["memory"].update(device_peak_bytes=3 * 2**20)
+    assert [*costs.peaks(what := found(records))] == [
+        "At its peak a process held: jax step 477 and torch eager 1024 MiB.",
+        "At its peak a device held: jax step 3.00 and torch eager 1.00 MiB."]
+    assert re.search(r"At most the device held jax step 3\.00 MiB, where \d+ must "
+                     r"exist and torch eager 1\.00 MiB", dict(reasons(what))[
+                         "Immutability"])
+
+
+def test_the_share_of_the_floor_is_of_each_framework_s_fastest_variant():
+    def said(products):
+        what = found(comparison(jax=0.5, torch=1.0, blocks=4))
+        what.floors = {256: {block: {
+            "rounds": [products] * 3, "dispatch": 0.01, "memory": 0.02,
+            "started": 1e9 + 100 * block} for block in range(4)}}
+        return [*floor.closeness(what)]
+    assert re.match(r"Of the speed that the floor allows: jax step 50% .* and torch "
+                    r"eager 25% .* at batch size 256\.$", *said(0.25))
+    assert re.match(r"Of the speed that the floor allows: jax step 89% ", *said(0.45))
+    what = found(comparison())
+    what.vision = True
+    assert [*floor.closeness(what)] == []
+
+
+def test_what_drawing_the_batch_order_takes_is_said():
+    def said(order_s):
+        records = comparison()
+        for r in records:
+            r["timing"]["order_s"] = [order_s] * 3
+        what = found(records)
+        what.floors = {256: {0: {"floor": 0.1, "dispatch": 0.01, "memory": 0.01,
+                                 "libraries": {"jax": 0.1}, "rounds": [0.1] * 3,
+                                 "started": 1e9}}}
+        return floor.floor(what)[-1]
+    assert "takes 1.00 ms an epoch at most, 0.2% of an epoch of jax step" in said(0.001)
+    assert "takes 5.00 ms an epoch at most, 1.0% of an epoch of jax step" in said(0.005)
+
+
+def test_the_seals_say_what_the_control_tells_apart():
+    what = found(comparison())
+    assert proof.control(what) == (
+        "Control: not measured, so a small ratio may be the machine's.")
+    what.width, what.controls = 0.05, {64: (1.02, (0.97, 1.05), 4)}
+    assert proof.control(what) == (
+        "Control: one script against itself comes out as 1.02 (0.970 to 1.05) at batch "
+        "size 64: this machine tells 5.1% apart, and nothing smaller is named.")
+    proved, audited, steady, control = proof.seals(what)
+    assert proved.startswith("Parity proved") and steady == "The machine was steady."
+    assert audited.startswith("Audit: ") and control.startswith("Control: one")
+    records = comparison()
+    records[0]["timing"]["epoch_s"] = [0.5, 0.5, 9.0]
+    assert proof.steadiness(records) == (False, (
+        "The machine was not steady: in 1 of 6 runs the steady epochs spread by more "
+        "than 1.5 times (jax step at batch size 256)."))
+
+
+def test_above_all_stands_what_ran_and_whether_it_may_be_believed():
+    records = comparison()
+    top = head(found(records))
+    assert "fp32, adam lr 0.001" in top["where"] and "a processor, 2" in top["where"]
+    assert top["runs"].startswith("6 of 6 runs finished, from 2001-09-09 on, in ")
+    assert top["verdicts"].startswith("Parity proved: 3 float64 traces. Audit: ")
+    for r in records:
+        r["config"].update(optimizer="sgd", lr=0.1, schedule="cosine")
+    assert "sgd lr 0.1 cosine" in head(found(records))["where"]
+    records[0]["environment"]["threads"] = 1
+    said = head(found([*records, failed(make(), "failed", "")]))
+    assert said["runs"].startswith("6 of 7 runs")
+    assert "NOT FAIR: threads. No ratios, no joint figures: see Audit." in (
+        said["verdicts"])
+    assert head(found([failed(make(), "failed", "")]))["where"] == "no finished run"
+
+
+def test_how_few_kernels_are_left_is_said_where_fusion_was_not_measured():
+    def said(run):
+        return dict(reasons(found(comparison(), measured=[{
+            "kind": "operations", "block": 0, "contender": "jax", "rung": "step",
+            "feed": "device", "batch_size": 256, "seed": 0,
+            "measurements": {"written": {"value": 94}, "run": {"value": run}}}])))
+    assert said(31)["Fusion"] == ("Of 94 operations as written, 31 kernels are left in "
+                                  "the compiled program of jax step.")
+    assert ", 12 kernels" in said(12)["Fusion"]
+
+
+def test_the_first_epoch_and_what_repays_it_are_judged():
+    records = comparison(blocks=4)
+    words = [row[-1] for row in speed.first_epochs(found(records))[0].texts()]
+    assert words == ["verdict", "the first epoch takes longer", "no warm-up shown"]
+    few = [row[-1] for row in speed.first_epochs(found(records[:2]))[0].texts()]
+    assert few[1:] == ["too few runs to say"] * 2
+    (*_, verdict), = [*speed.break_even(found(records))[0].texts()][1:]
+    assert verdict == "repaid in a run of 4 epochs or more"
+    assert speed.break_even(found(records[::2])) == [
+        "There is none beside torch eager here."]
+
+
+def test_the_pdf_says_what_was_trained():
+    records = comparison()
+    said = paper.content(found(records), [], None, [])
+    assert said["title"] == "One MLP in JAX and PyTorch"
+    assert said["network"] == ("A multilayer perceptron 784 - 256 - 128 - 10 with ReLU")
+    assert said["trained"] == "adam with learning rate 0.001"
+    assert said["images"].startswith("50,000 training, 10,000 validation and 10,000")
+    for r in records:
+        r["config"].update(optimizer="sgd", lr=0.1, hidden=[8])
+        r["dataset"]["sizes"]["train"] = 5000
+    said = paper.content(found(records), [], None, [])
+    assert said["network"].startswith("A multilayer perceptron 784 - 8 - 10")
+    assert said["trained"] == "sgd with learning rate 0.1"
+    assert said["images"].startswith("5,000 training")
