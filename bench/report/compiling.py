@@ -47,21 +47,34 @@ def whole(found):
 
 
 def repaid(found):
-    """By faster epochs than those of the textbook loop."""
-    said = {}  # {(variant, verdict): [(batch size, epochs or None), …]}
+    """By faster epochs than those of the textbook loop: after how many, of each
+    framework's fastest variant; of others, at which batch sizes."""
+    two = ratios.pooled(found)
+    told = [*map(name, two[:2])] if two else None
+    counts, others, left = {}, {}, {}
     for one, _, epochs, _, code in ratios.repayments(found.groups):
-        said.setdefault((name(one), code), []).append((one[3], epochs))
-    parts, others, few = [], {}, any(code == ratios.FEW for _, code in said)
-    for (who, code), rows in sorted(said.items()):
-        sizes, epochs = zip(*sorted(rows))
-        if code in (ratios.FEW, ratios.REPAID):
-            parts.append(f"{who} after {'some ' * (code == ratios.FEW)}"
-                         f"{listed(map(three, epochs))} epochs{at_sizes(sizes)}")
+        who = name(one)
+        if code not in (ratios.FEW, ratios.REPAID):
+            left.setdefault(TEXTS["repaid"][code], {}).setdefault(who, []).append(one)
+        elif told is None or who in told:
+            counts.setdefault(who, []).append((one[3], epochs, code))
         else:
-            others.setdefault(code, []).append(who + at_sizes(sizes))
-    parts += [f"{TEXTS['verdicts']['compiling'][code]}: {', '.join(which)}"
-              for code, which in others.items()]
+            others.setdefault(who, []).append(one)
+    parts = [f"{who} after {'some ' * (ratios.FEW in codes)}"
+             f"{listed(map(three, epochs))} epochs{at_sizes(sizes)}"
+             for who, rows in counts.items()
+             for sizes, epochs, codes in [zip(*sorted(rows))]]
+    few = any(ratios.FEW in row for rows in counts.values() for row in rows)
+    parts += [f"{text}{_where(which)}" for text, which in (
+        ("of the others ", others), *((f"{text}: ", which) for text, which in
+                                      left.items())) if which]
     if parts and not found.unfair:
         yield ("Faster epochs than those of torch eager repay compiling: "
                + "; ".join(parts) + " (some: of too few blocks for an interval)" * few
                + ".")
+
+
+def _where(which):
+    """'jax step at batch size 64 and torch step at batch sizes 64 and 256'"""
+    return listed(who + at_sizes(sorted(one[3] for one in keys))
+                  for who, keys in which.items())
