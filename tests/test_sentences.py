@@ -29,6 +29,10 @@ def test_jax_wins():
     assert "jax step: a whole step is compiled; torch eager: Python starts" in text
     row, = re.findall(r"^\| 256 \|.*$", text, re.M)
     assert re.match(r"\| 256 \| 0.508 \| 0.710 \| 0.714 \(.*\) \| JAX \| 1.10 \|", row)
+    assert ("| batch | jax step: epoch, s | torch eager: epoch, s | ratio | faster | jax "
+            "step: first epoch, s | torch eager: first epoch, s |") in text
+    assert "Seconds are medians; a ratio is of the shortest epochs, inside blocks." in (
+        text)
     assert "PyTorch is" not in text
 
 
@@ -117,7 +121,7 @@ def test_an_unfair_comparison_has_no_ratio_in_any_sentence():
     records[0]["environment"]["threads"] = 1
     text = answer(records)
     assert text.startswith("These runs may not be compared: the audit finds "
-                           "them unfair (threads)")
+                           "them unfair (threads), so no ratio is shown.")
     assert "faster" not in text and "takes" not in text and "less" not in text
     spoilt = found(records)
     assert [name for name, _ in asked(spoilt, sections(spoilt))] == ["speed", "proof"]
@@ -126,7 +130,8 @@ def test_an_unfair_comparison_has_no_ratio_in_any_sentence():
 def test_a_missing_certificate_comes_first():
     text = answer(comparison(), NOT_PROVED)
     assert text.startswith("That the variants compute the same is not proved "
-                           "(no float64 trace of jax step)")
+                           "(no float64 trace of jax step), so a difference in speed "
+                           "may be one in what is computed.")
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed", "unavailable"])
@@ -204,8 +209,14 @@ def test_all_epochs_with_compiling_are_told():
 def test_one_framework_alone_is_compared_with_nothing():
     records = [r for r in comparison() if r["contender"] == "jax"]
     text = answer(records)
-    assert "nothing to compare with; a steady epoch takes jax step 0.5" in text
+    assert re.search(r"nothing to compare with; a steady epoch takes jax step 0\.5\S+ "
+                     r"\(.*\) s at batch size 256\.", text)
     assert "PyTorch" not in text
+    for seed in range(3):
+        records.append(make("peer", "step", 256, seed, seed, 0.9))
+        records[-1]["environment"]["jax"] = "1.0"
+    assert ("The ratios stand in the table Ratios; a steady epoch takes jax step 0.5"
+            in answer(records))
 
 
 def test_another_library_stands_beside_the_pair():
