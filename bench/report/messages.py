@@ -17,6 +17,7 @@ from bench.report.words import (
     capital,
     chosen,
     listed,
+    many,
     name,
     plural,
     three,
@@ -69,7 +70,7 @@ def throughput(found):
                     for one, done in found.groups.items() if (
                         seconds := stats.median(r["timing"]["steady_epoch_s"]
                                                 for r in done))],
-                   "{:,.0f}".format, "images a second")
+                   many, "images a second")
 
 
 def steadiness(found):

@@ -29,8 +29,7 @@ DATA = (*TABLES, "certificate.json")
 def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
     top, shown = head(found), dict(pictures(Path(out, "figures")))
-    title = escape(f"{words.called(found.done)} on {top['where'].split(',')[0]}"
-                   if found.done else "No run finished")
+    title = escape(words.titled(found.done) if found.done else "No run finished")
     first, parts = screen(found), dict(asked(found, sections))
     for name, figure in FIGURES.items():  # where there is no section of it
         if name in shown:
@@ -47,7 +46,7 @@ def page(out, found, sections):
         + seal("Same conditions", not found.unfair,
                audit.line(found.verdicts) + ".")
         + seal("Steady machine", *steadiness(found.done)),
-        words="".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>"
+        words="".join(f"<div><dt>{escape(word)}</dt><dd>{escape(text)}</dd></div>"
                       for word, text in words.TEXTS["glossary"].items()),
         contents="".join(f'<a href="#{name}">{escape(QUESTIONS[name].title)}</a>'
                          for name in names),
@@ -62,21 +61,23 @@ def page(out, found, sections):
 
 
 def question(name, says, tables, shown):
-    """A part of the page: sentences, open figures, then what is folded."""
+    """A part of the page: sentences and open tables beside open figures, and below
+    them what is folded, as wide as the page."""
     mine = {stem: figure for stem, figure in FIGURES.items() if figure.question == name
             and stem in shown and stem != FIRST}
     open_ = "".join(shown[stem] for stem, figure in mine.items() if figure.open)
-    folds = "".join(
-        f'<details id="{place}"{" open" * (title in OPEN)}><summary>{escape(title)}'
+    beside, below = ("".join(
+        f'<details id="{place}"{" open" * wanted}><summary>{escape(title)}'
         f"</summary>{content}</details>"
         for place, title, content in (
             *((anchor(title), title, as_html(blocks))
               for title, blocks in tables.items()),
             *((stem, f"Figure: {figure.title}", shown[stem])
-              for stem, figure in mine.items() if not figure.open)))
+              for stem, figure in mine.items() if not figure.open))
+        if (title in OPEN) == wanted) for wanted in (True, False))
     return (f'<section id="{name}"><h2>{escape(QUESTIONS[name].title)}</h2>'
-            f'<div class="asked"><div>{explained(as_html(says))}{folds}</div>{open_}'
-            "</div></section>")
+            f'<div class="asked"><div>{explained(as_html(says))}{beside}</div>{open_}'
+            f"</div>{below}</section>")
 
 
 def anchor(name):

@@ -20,6 +20,11 @@ def three(value):
     return f"{value:.{max(0, 2 - exponent)}f}"
 
 
+def many(value):
+    """A number of things: '12,345', with three figures below 100"""
+    return f"{value:,.0f}" if value >= 100 else three(value)
+
+
 def with_span(value, *more, form=three):
     """'1.23 (1.20 to 1.26)' with an interval, '1.23 ± 0.02' with a standard
     deviation, '1.23' with None."""
@@ -51,6 +56,14 @@ def called(done):
     """What a title calls those that ran: by framework, not by name."""
     return listed([FRAMEWORKS.get(f, f)
                    for f in sorted({r["framework"] for r in done})])
+
+
+def titled(done):
+    """'resnet50 in JAX and PyTorch on MNIST'"""
+    networks = listed(dict.fromkeys(filter(None, (
+        r["config"].get("network") for r in done))) or [""])
+    return (f"{networks} in " * bool(networks) + f"{called(done)} on "
+            + where(done).split(",")[0])
 
 
 def where(done):

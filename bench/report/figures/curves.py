@@ -33,7 +33,9 @@ def _curves(found, xlabel, labels, draw, **form):
 def learning(found, fields=FIELDS, **form):
     """All runs of a variant thin, their mean thick, its standard error a
     band. The first contender's means are wide and lie below the others', so
-    that curves that coincide are both seen."""
+    that curves that coincide are both seen. None where nothing is learned."""
+    if found.only_timed:
+        return None
     first = next(iter(found.groups))[0]
 
     def draw(axes, done, look):
@@ -57,8 +59,6 @@ def learning(found, fields=FIELDS, **form):
 
 def two_curves(found):
     """The loss that is trained on and the accuracy on what is not."""
-    if found.only_timed:
-        return None
     return learning(found, {field: FIELDS[field] for field in (
         "train_loss", "val_accuracy")}, tall=1.5, narrow=True)
 
@@ -92,7 +92,7 @@ def payoff(found):
         axis.axhline(1, color="black", lw=1)
         log(axis, "x", "{x:,.0f}")
         log(axis, "y")
-    figure.supylabel(f"seconds of a run / those of {name(REFERENCE)}", fontsize=9)
+    figure.supylabel(f"seconds of a run /\nthose of {name(REFERENCE)}", fontsize=9)
     axis.set_xlabel("epochs of the run")
     legend(figure)
     return figure

@@ -10,7 +10,7 @@ from bench.analyse.groups import cold, key, steady
 from bench.analyse.ratios import every
 from bench.report.figures import axes, style
 from bench.report.figures.style import COLOURS, QUIET, legend, note, tell
-from bench.report.words import chosen, name, plural, three, with_span
+from bench.report.words import chosen, many, name, plural, three, with_span
 
 PARTS = {"import": "#4d4d4d", "data": "#999999", "compile": "#E69F00",
          "train": "#56B4E9", "evaluate": "#009E73", "rest": "#dddddd"}
@@ -118,10 +118,10 @@ def throughput(found):
             continue
         ends = span and (images / span[1], images / span[0])
         bar, = axis.barh(height, images / middle, color=paint, alpha=0.6, height=0.7)
-        tell(bar, one, with_span(images / middle, ends, form="{:,.0f}".format)
+        tell(bar, one, with_span(images / middle, ends, form=many)
              + f" images a second, {plural(len(done), 'run')}")
         _at(axis, height, ends, color="black", lw=1)
-        note(axis, f"{images / middle:,.0f}", (max(ends or [images / middle]), height))
+        note(axis, many(images / middle), (max(ends or [images / middle]), height))
         if bound := axes.floor(found, one[3]):
             axis.plot([images / bound] * 2, [height - 0.4, height + 0.4], lw=1.2,
                       color="black", label="floor")

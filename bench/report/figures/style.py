@@ -61,7 +61,7 @@ def tell(artist, key, text):
 def legend(figure):
     """One legend for all panels: above them, beside the title, or where that
     would be too long on their right; of a narrow figure below."""
-    handles, where, columns, form = {}, "outside right upper", 1, {}
+    handles, where, columns, form = {}, "outside right center", 1, {}
     for axis in figure.axes:
         handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
     inches = 5.2 + sum(0.55 + 0.075 * len(text) for text in handles)
