@@ -12,7 +12,7 @@ from bench.report import answer as first
 from bench.report import costs, floor, messages, paper, proof, render, speed
 from bench.report.reasons import reasons
 from bench.report.sections import SECTIONS, asked, head, sections
-from bench.report.words import TEXTS
+from bench.report.words import TEXTS, titled
 
 
 def answer(records, proof=PROVED, width=None):
@@ -158,17 +158,17 @@ def test_a_warm_cache_is_said_beside_the_compile_seconds():
 
 @pytest.mark.parametrize("compile_s, jax, words", [
     (1.0, 0.5, "after 4.93 epochs"), (20.0, 0.5, "after 98.5 epochs"),
-    (1.0, 0.9, "not repaid, as epochs are not faster in every block")])
+    (1.0, 0.9, "Not repaid, as epochs are not faster than those of torch eager in "
+               "every block")])
 def test_when_compiling_is_repaid_is_said_of_every_variant(compile_s, jax, words):
     records = [make(name, rung, 256, seed, seed, second, compile_s=compile_s)
                for seed in range(3) for name, rung, second in (
                    ("jax", "step", jax), ("torch", "eager", 0.7))]
-    said = "repay compiling: " + (
-        f"{words}: jax step at batch size 256" if "not" in words else
-        f"jax step {words} at batch size 256")
+    said = (f"{words}: jax step at batch size 256" if "Not" in words else
+            f"torch eager repay compiling: jax step {words} at batch size 256")
     assert f"{said}." in answer(records)
     few = answer(records[:4])
-    assert (f"{said}." in few if "not" in words else
+    assert (f"{said}." in few if "Not" in words else
             f"{said} (some: of too few blocks for an interval)." in few.replace(
                 "after some", "after"))
 
@@ -182,10 +182,11 @@ def test_compiling_once_is_held_against_the_epochs_of_every_block():
                 ("torch", "eager", 0.7))]
         for r in records[2:]:
             r["cache"] = "warm"
-        return re.search(r"repay compiling: (.*)\.$", answer(records), re.M)[1]
+        return re.search(r"^(?:Faster .* repay compiling: |(?=Not repaid))(.*)\.$",
+                         answer(records), re.M)[1]
     assert said(None) == "jax step after 4.93 epochs at batch size 256"
-    assert said(3) == ("not repaid, as epochs are not faster in every block: jax step "
-                       "at batch size 256")
+    assert said(3) == ("Not repaid, as epochs are not faster than those of torch eager "
+                       "in every block: jax step at batch size 256")
 
 
 def test_of_variants_that_are_not_compared_it_is_said_where_they_are_repaid():
@@ -194,9 +195,9 @@ def test_of_variants_that_are_not_compared_it_is_said_where_they_are_repaid():
                    ("jax", "epoch", 0.3), ("jax", "step", 0.5 + 0.3 * (size == 256)),
                    ("torch", "eager", 0.7))]
     assert ("repay compiling: jax epoch after 2.46 and 2.46 epochs at batch sizes 64 "
-            "and 256; of the others jax step at batch size 64; not repaid, as epochs "
-            "are not faster in every block: jax step at batch size 256.") in (
-        answer(records))
+            "and 256; of the others jax step at batch size 64. Not repaid, as epochs "
+            "are not faster than those of torch eager in every block: jax step at "
+            "batch size 256.") in answer(records)
 
 
 def test_all_epochs_with_compiling_are_told():
@@ -582,3 +583,20 @@ def test_the_pdf_says_what_was_trained():
     assert said["network"].startswith("A multilayer perceptron 784 - 8 - 10")
     assert said["trained"] == "sgd with learning rate 0.1"
     assert said["images"].startswith("5,000 training")
+
+
+def test_a_title_names_the_network():
+    records = comparison()
+    assert titled(records) == "JAX and PyTorch on MNIST"
+    for r in records:
+        r["config"]["network"] = "resnet50"
+    assert titled(records) == "resnet50 in JAX and PyTorch on MNIST"
+
+
+def test_nothing_is_said_of_accuracy_where_nothing_was_learned():
+    what = found(comparison())
+    assert SECTIONS["Time to accuracy"](what)[0].rows
+    assert "No run gets to 97%." in SECTIONS["Time to accuracy"](found([
+        make(name, epochs=2, accuracy=0.5) for name in ("jax", "torch")]))
+    what.only_timed = True
+    assert not SECTIONS["Time to accuracy"](what) and not SECTIONS["Accuracy"](what)

@@ -65,13 +65,14 @@ def repaid(found):
              for who, rows in counts.items()
              for sizes, epochs, codes in [zip(*sorted(rows))]]
     few = any(ratios.FEW in row for rows in counts.values() for row in rows)
-    parts += [f"{text}{_where(which)}" for text, which in (
-        ("of the others ", others), *((f"{text}: ", which) for text, which in
-                                      left.items())) if which]
-    if parts and not found.unfair:
-        yield ("Faster epochs than those of torch eager repay compiling: "
-               + "; ".join(parts) + " (some: of too few blocks for an interval)" * few
-               + ".")
+    if others:
+        parts.append(f"of the others {_where(others)}")
+    said = [f"Faster epochs than those of {name(REFERENCE)} repay compiling: "
+            f"{'; '.join(parts)}" + " (some: of too few blocks for an interval)" * few
+            + "."] if parts else []
+    said += [f"{text}: {_where(which)}." for text, which in left.items()]
+    if said and not found.unfair:
+        yield " ".join(said)
 
 
 def _where(which):
