@@ -352,7 +352,7 @@ def initial(network, seed, classes=1000):
     """-> {name: array}. Kernels as He and others 2015,
     https://arxiv.org/abs/1502.01852, by their outputs ("fan out": kernel
     height x width x channels out); matrices by their inputs. NumPy draws:
-    JAX would compile once for every shape, 40 s for EfficientNet-B0."""
+    JAX would compile once for every shape, half a minute of them."""
     weights, generator = {}, np.random.default_rng(seed)
     for name, shape in shapes(network, classes)[0].items():
         normal = generator.standard_normal(shape, np.float32)

@@ -60,9 +60,8 @@ def called(done):
 
 def titled(done):
     """'resnet50 in JAX and PyTorch on MNIST'"""
-    networks = listed(dict.fromkeys(filter(None, (
-        r["config"].get("network") for r in done))) or [""])
-    return (f"{networks} in " * bool(networks) + f"{called(done)} on "
+    network = done[0]["config"].get("network")
+    return (f"{network} in " * bool(network) + f"{called(done)} on "
             + where(done).split(",")[0])
 
 
