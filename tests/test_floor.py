@@ -173,6 +173,8 @@ def test_the_two_ends_run_again_are_compared_with_the_bars(again, words):
     assert ("THEY DIFFER" in " ".join(said(lost, beside))) == (again > 0)
     assert "too few blocks to say whether they differ" in said(
         *ladder(blocks=2))[0]
+    assert all(text.endswith("the two ends were not run again.") for text in said(
+        records, [m for m in beside if m["kind"] != "floor-again"]))
 
 
 def test_time_to_accuracy_counts_compilation_and_imports():

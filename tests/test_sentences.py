@@ -25,7 +25,7 @@ def test_jax_wins():
     text = answer(comparison(jax=0.5, torch=0.7))
     assert text.startswith("JAX takes 0.71")
     assert "of PyTorch's time: steady epochs, jax step against torch eager, the " \
-           "fastest variant of each, in 3 blocks, in brackets the 95 % inter" in text
+           "fastest variant of each script, in 3 blocks, in brackets the 95" in text
     assert "jax step: a whole step is compiled; torch eager: Python starts" in text
     row, = re.findall(r"^\| 256 \|.*$", text, re.M)
     assert re.match(r"\| 256 \| 0.508 \| 0.710 \| 0.714 \(.*\) \| JAX \| 1.10 \|", row)
@@ -96,6 +96,19 @@ def test_a_rung_that_is_faster_at_one_size_is_named_there():
     rows = re.findall(r"^\| (?:64|256) \|.*$", answer(records), re.M)
     assert "torch eager takes 0.778" in rows[1] and "of torch step" in rows[1]
     assert "takes" not in rows[0]
+
+
+@pytest.mark.parametrize("seconds, named", [(0.3, True), (0.501, False), (0.6, False)])
+def test_another_script_of_the_same_framework_is_named_where_it_is_faster(seconds,
+                                                                          named):
+    records = comparison(jax=0.9, torch=0.5, blocks=4)
+    for block in range(4):
+        r = make("torch", "eager", 256, block, block, seconds * (1 + 0.01 * (block % 2)))
+        r["turns"]["position"] = [2] * 3
+        records.append({**r, "contender": "torch-turned"})
+    row, = re.findall(r"^\| 256 \|.*$", answer(records), re.M)
+    assert ("| PyTorch; torch-turned eager takes 0.6" in row) == named
+    assert ("| PyTorch |" in row) != named
 
 
 def test_accuracy_that_differs_is_named_once():
@@ -567,6 +580,68 @@ def test_the_first_epoch_and_what_repays_it_are_judged():
     assert verdict == "repaid in a run of 4 epochs or more"
     assert speed.break_even(found(records[::2])) == [
         "There is none beside torch eager here."]
+
+
+@pytest.mark.parametrize("again, scripts, words", [
+    ((0.5, 0.5), {"jax": "a", "torch": "b", "jax-again": "a"},
+     "no difference shown, as it must be"),
+    ((0.6, 0.6), {"jax": "a", "torch": "b", "jax-again": "a"},
+     "FALSE ALARM: the two are the same script"),
+    ((0.6, 0.6), {"jax": "a", "torch": "b", "jax-again": "c"}, "jax step is faster"),
+    ((0.4, 0.4), {"jax": "a", "torch": "b", "jax-again": "c"},
+     "jax-again step is faster"),
+    ((0.4, 0.7), {"jax": "a", "torch": "b", "jax-again": "c"}, "no difference shown"),
+    ((0.6,), {"jax": "a", "torch": "b", "jax-again": "c"}, "too few blocks to say")])
+def test_one_script_under_two_names_is_no_winner(again, scripts, words):
+    records = comparison(blocks=4)
+    for block in range(4 if len(again) > 1 else 1):
+        r = make("jax-again", "step", 256, block, block,
+                 again[block % len(again)] * (1 + 0.01 * ((block + 1) % 3 - 1)))
+        r["framework"], r["environment"]["jax"] = "jax", "1.0"
+        records.append(r)
+    what = found(records)
+    what.scripts = scripts
+    _, table = speed.ratio_section(what)
+    (row,) = [row for row in table.texts() if row[1] == "jax step / jax-again step"]
+    assert row[-1] == words
+    what.width = 0.5
+    (row,) = [row for row in speed.ratio_section(what)[1].texts()
+              if row[1] == "jax step / torch eager"]
+    assert row[-1] == "smaller than what one script shows against itself"
+
+
+@pytest.mark.parametrize("jax, compile_s, verdict", [
+    ((0.9, 0.9, 0.9), (1, 1, 1), "never (epochs are slower)"),
+    ((0.5, 0.9, 0.5), (1, 1, 1), "not shown (in some blocks epochs are not faster)"),
+    ((0.5, 0.6, 0.69), (0.1, 9, 90), "too uncertain to say"),
+    ((0.5,), (1,), "too few blocks to say")])
+def test_where_compiling_is_not_repaid_the_table_says_why(jax, compile_s, verdict):
+    records = [make(name, rung, 256, block, block, second, compile_s=cost)
+               for block, (fast, cost) in enumerate(zip(jax, compile_s))
+               for name, rung, second in (("jax", "step", fast),
+                                          ("torch", "eager", 0.7))]
+    table, = speed.break_even(found(records))
+    assert [*table.texts()][1][-1] == verdict
+
+
+@pytest.mark.parametrize("jax, torch, verdict", [
+    ((0.97, 0.971, 0.972), (0.96, 0.961, 0.962), "jax step is higher"),
+    ((0.95, 0.951, 0.952), (0.96, 0.961, 0.962), "torch eager is higher"),
+    ((0.96, 0.97, 0.95), (0.96, 0.961, 0.962), "no difference shown"),
+    ((0.97,), (0.96,), "too few seeds to say")])
+def test_the_table_of_accuracies_says_which_is_higher(jax, torch, verdict):
+    records = [make(name, rung, 256, seed, seed, accuracy=score)
+               for name, rung, scores in (("jax", "step", jax),
+                                          ("torch", "eager", torch))
+               for seed, score in enumerate(scores)]
+    for r in records:
+        r["final"]["test_accuracy"] = r["epochs"][-1]["test_accuracy"]
+    assert [*SECTIONS["Accuracy"](found(records))[1].texts()][1][-1] == verdict
+
+
+def test_a_bar_without_words_of_its_own_names_its_levels():
+    assert floor.bar_words((("jax", "step"), ("jax", "scan"))) == "from step to scan"
+    assert floor.bar_words((("jax", "step"), ("jax", "loop"))) == "from step to loop"
 
 
 def test_the_pdf_says_what_was_trained():

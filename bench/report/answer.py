@@ -113,8 +113,8 @@ def headline(found, two):
             * (len(found.sizes) > 1))
     span = ", in brackets the 95 % interval" * bool(two.span)
     return (f"{claim(found, two)}{exceptions(found, two)}: steady epochs, "
-            f"{name(fast)} against {name(slow)}, the fastest variant of each{over}, in "
-            f"{plural(two.count, 'block')}{span}.")
+            f"{name(fast)} against {name(slow)}, the fastest variant of each "
+            f"script{over}, in {plural(two.count, 'block')}{span}.")
 
 
 def at(found, two, size):
@@ -149,14 +149,17 @@ def named(two):
 
 
 def quicker(found, size, rows):
-    """Of each framework the rung that is decidedly faster here than that of
-    `rows`."""
-    for row in rows:
-        best = found.ranked(size, row["contender"])[0]
-        two = best != key(row) and ratios.alike_ratio(found, [best, key(row)])
-        if two and two.order == (best, key(row)):
+    """Of each framework the variant, of whatever script, that is decidedly faster
+    here than that of `rows`."""
+    def framework(one):
+        return found.groups[one][0]["framework"]
+    for mine in map(key, rows):
+        best = next(one for one in found.ranked(size)
+                    if framework(one) == framework(mine))
+        two = best != mine and ratios.alike_ratio(found, [best, mine])
+        if two and two.order == (best, mine):
             yield (f"{name(best)} takes {with_span(two.value, two.span)} of "
-                   f"{name(two.second)}")
+                   f"{name(mine)}")
 
 
 def others(found):
