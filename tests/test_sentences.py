@@ -103,7 +103,8 @@ def test_another_script_of_the_same_framework_is_named_where_it_is_faster(second
                                                                           named):
     records = comparison(jax=0.9, torch=0.5, blocks=4)
     for block in range(4):
-        r = make("torch", "eager", 256, block, block, seconds * (1 + 0.01 * (block % 2)))
+        r = make("torch", "eager", 256, block, block,
+                 seconds * (1 + 0.01 * (block % 2)))
         r["turns"]["position"] = [2] * 3
         records.append({**r, "contender": "torch-turned"})
     row, = re.findall(r"^\| 256 \|.*$", answer(records), re.M)
