@@ -86,7 +86,7 @@ aa: $(READY)  ## each script against itself: what this machine can tell apart
 peers: .venv-peers/ready  ## the same network in other libraries, certified (30 min)
 	.venv-peers/bin/python compare.py --recipe recipes/mnist_peers.toml $(PEERS)
 
-vision: $(READY)  ## four vision networks, training and answering (90 min; on a GPU: hours)
+vision: $(READY)  ## four vision networks, training and answering (105 min; on a GPU: hours)
 	@for precision in $(PRECISIONS); do for one in $(VISION); do work=$${one##*_}; \
 	  echo "== $$one, $$precision"; \
 	  case $$work in train) sizes="$(TRAINED)";; *) sizes="$(ANSWERED)"; esac; \
