@@ -59,19 +59,17 @@ def tell(artist, key, text):
 
 
 def legend(figure):
-    """One legend for all panels: above them, beside the title, or where that
-    would be too long on their right; of a narrow figure below."""
-    handles, where, columns, form = {}, "outside right center", 1, {}
+    """One legend for all panels: on their right, where no title is; of a narrow
+    figure below."""
+    handles, where, form = {}, "outside right center", {}
     for axis in figure.axes:
         handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
-    inches = 5.2 + sum(0.55 + 0.075 * len(text) for text in handles)
-    if inches < figure.get_figwidth():
-        where, columns = "outside upper right", len(handles)
-    elif figure.get_figwidth() == NARROW:
-        where, columns = "outside lower left", 1 + (max(map(len, handles)) < 18)
-        form = {"fontsize": 7.5, "columnspacing": 1}
+    if figure.get_figwidth() == NARROW:
+        where = "outside lower left"
+        form = {"ncols": 1 + (max(map(len, handles)) < 18), "fontsize": 7.5,
+                "columnspacing": 1}
     figure.legend(handles.values(), handles.keys(), handlelength=2.6, loc=where,
-                  ncols=columns, **form)
+                  **form)
 
 
 def caption(figure, title, proof, below):
