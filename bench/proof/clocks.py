@@ -37,7 +37,7 @@ SPIN_S, OTHERS_S, AWAKE = 0.01, 0.15, 0.02
 # weights, PyTorch's optimizer: 1.1 s in a quiet moment. Beside work on every core
 # the best of many runs took up to 5 s, the best of two up to 6.3. And as long again
 # as importing takes there. A GPU is to be started, too. Of a large network many
-# weights are drawn, read and hashed: 5.3 to 7.2 s for the 87 million of ViT-B/16, in
+# weights are drawn, read and hashed: 3.7 to 7.2 s for the 87 million of ViT-B/16, in
 # the best of three.
 BEFORE_S, BEFORE_FEW_S = 5, 12
 GPU_S, WEIGHT_S = 3, 3e-8
