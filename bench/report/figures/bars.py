@@ -129,7 +129,7 @@ def waterfall(found):
 def _stack(axis, height, framework, size, bars, found):
     steps = next(r["steps_per_epoch"] for r in found.done
                  if r["config"]["batch_size"] == size)
-    end = 0.0
+    end = most = 0.0
     for bar, values in reversed(bars):
         middle, span = stats.mean(np.multiply(values, steps))
         what = bar_words(bar)
@@ -139,9 +139,11 @@ def _stack(axis, height, framework, size, bars, found):
                           color=LEVELS.get(what, OTHER), label=what, lw=0.5,
                           hatch="" if longer else "/////", edgecolor="white")
         end += middle
+        most = max(most, end)
         tell(part, (framework, "eager", "", size), f"{what} {with_span(middle, span)} "
              f"s an epoch, {plural(len(values), 'block')}")
         if span:
             half = (span[1] - span[0]) / 2
             axis.plot([end - half, end + half], [level] * 2, color="black", lw=1)
-    note(axis, three(end), (end, height))
+            most = max(most, end + half)
+    note(axis, three(end), (most, height))
