@@ -199,8 +199,8 @@ def of_many(args, runs):
         cluster.run(runs, args, sys.argv[1:])
     records, proof, peak = gathered(runs, args)
     return Found(records, proof, audit.audit(
-        records, args.chosen.vary, peak, nodes=True), runs.script_hashes(),
-        control=args.control, patience=args.patience)
+        records, args.chosen.vary, peak, nodes=True, forms=runs.forms()),
+        runs.script_hashes(), control=args.control, patience=args.patience)
 
 
 def compare(args, runs):
@@ -230,7 +230,7 @@ def compare(args, runs):
     proof = certificate.verdict(certified, [
         r for r in records if r["contender"] != args.control], refused)
     return Found(records, proof,
-                 audit.audit(records, args.chosen.vary, peak),
+                 audit.audit(records, args.chosen.vary, peak, forms=runs.forms()),
                  runs.script_hashes(), measured, measurements.missing(),
                  args.control, args.patience)
 

@@ -2,6 +2,7 @@
 The lists are in planted.py."""
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from planted import JAX, PAGE, RECORD_FAULTS, SCRIPT_FAULTS, SLOW_FAULTS, TORCH,
 from records import comparison, count, make
 
 from bench.proof import audit, certificate, judging, losses
+from bench.proof.rules import UNFAIR
 from bench.proof.traces import _read
 from bench.run import record
 from bench.run.plan import Variant
@@ -286,6 +288,26 @@ def test_a_gpu_and_many_weights_take_time_to_begin(kind, parameters, seconds, na
         count(r)
     broken = audit.unfair(audit.audit(records, peak=FLOOR))
     assert ("little before the first turn" in {v.rule for v in broken}) == named
+
+
+@pytest.mark.parametrize("step, who, forms, named", [
+    # Keras' form of Adam moves the second loss of both that have it, the first of none.
+    (1, ("keras", "other"), {}, True),
+    (1, ("keras", "other"), {"keras": "adam-keras", "other": "adam-keras"}, False),
+    (1, ("keras",), {"keras": "adam-keras", "other": "adam-keras"}, True),
+    (0, ("keras", "other"), {"keras": "adam-keras", "other": "adam-keras"}, True)])
+def test_first_losses_are_those_of_the_same_form_of_adam(step, who, forms, named):
+    records = comparison()
+    for name in ("keras", "other"):
+        for old in comparison(blocks=1):
+            records.append({**old, "contender": name})
+    for r in records:
+        assert r["config"]["optimizer"] == "adam"
+        if r["contender"] in who:
+            r["steps"] = deepcopy(r["steps"])
+            r["steps"]["loss"][step] *= 1.002
+    broken = {v.rule for v in losses.losses(records, forms) if v.level == UNFAIR}
+    assert broken == {"the first losses agree"} * named if named else not broken
 
 
 @pytest.mark.parametrize("network, apart, named", [

@@ -375,8 +375,8 @@ def test_a_network_is_not_weighed_without_a_counter(tmp_path):
 
 @pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_a_row_with_its_reason(tmp_path):
-    """The others go on. 8 GiB for each program, where the larger batch's first
-    convolution alone writes more in float64."""
+    """The others go on. 4 GiB for each program, where the larger batch
+    needs more in float64: its pictures, and what the first convolution writes."""
     import resource
 
     done = call("compare.py", "--recipe", RECIPE, "--dataset", "digits", "--data-dir",

@@ -192,15 +192,15 @@ def _show(value):
 
 # --------------------------------------------------------------------- all
 
-def audit(records, vary=(), peak=None, nodes=False):
+def audit(records, vary=(), peak=None, nodes=False, forms=None):
     """Finished records of one comparison -> [Verdict]. `vary`: what differs
     on purpose; `peak`: {"flops", "device"} of the machine, or None; nodes: each block
-    may have run on a machine of its own."""
+    may have run on a machine of its own; forms: of Adam, see losses."""
     done = [r for r in records if r["status"] == "ok"]
     if not done:
         return [Verdict("runs", UNKNOWN, "none of these flags has finished")]
     return [*_across(done, vary, nodes), *within(done, peak), *clocks(done),
-            *losses(done), *switches(done, "compiler" in vary)]
+            *losses(done, forms or {}), *switches(done, "compiler" in vary)]
 
 
 def unfair(verdicts):

@@ -33,9 +33,10 @@ def _who(r):
                 r["dataset"].get("sha256")))
 
 
-def _first(r, other):
+def _first(r, beside):
     """The first steps, before rounding has grown."""
-    gaps = differences(*(one["steps"]["loss"][:STEPS] for one in (r, other)))
+    other, count = beside
+    gaps = differences(*(one["steps"]["loss"][:count] for one in (r, other)))
     config = r["config"]
     for steps, allowed in LARGE if config.get("network") else rounding(
             config["optimizer"], config["lr"]):
@@ -81,7 +82,7 @@ def _short(r):
 
 
 # As WITHIN in rules.py; a check is of a run beside that of its group which is
-# nearest to all the others.
+# nearest to all the others; of first losses, beside that and how many are compared.
 RULES = (
     ("the first losses agree", _first, UNFAIR, "to rounding",
      "what it computes only in the run that was timed: its precision, its "
@@ -93,19 +94,31 @@ RULES = (
 )
 
 
-def losses(done):
-    """A Verdict a rule; done: finished records. Not judged are TF32 and bfloat16, of
-    which it is not known here how far their rounding may go, loops that are a
-    library's own, which trains on batches of its own, and dropout, whose masks each
-    library draws by itself."""
-    runs = []
-    for members in grouped([r for r in done if r["steps"]["loss"]
-                            and not r["config"].get("dropout")
-                            and r["config"]["precision"] not in ("tf32", "bf16")],
-                           _who):
+def losses(done, forms):
+    """A Verdict a rule; done: finished records; forms: {contender: that whose form of
+    Adam it has, where it is another}: after the first loss, losses are held beside
+    those of the same form. Not judged are TF32 and bfloat16, of which it is not known here how far
+    their rounding may go, loops that are a library's own, which trains on batches of
+    its own, and dropout, whose masks each library draws by itself."""
+    done = [r for r in done if r["steps"]["loss"] and not r["config"].get("dropout")
+            and r["config"]["precision"] not in ("tf32", "bf16")]
+
+    def alike(r):
+        form = r["config"]["optimizer"] == "adam" and forms.get(r["contender"])
+        return _who(r), form
+    pairs = _beside(done, _who)
+    first = [*((r, (other, STEPS)) for r, other in _beside(done, alike)),
+             *((r, (other, 1)) for r, other in pairs if alike(r) != alike(other))]
+    return [judged(entry, first if entry[1] is _first else pairs) for entry in RULES]
+
+
+def _beside(done, who):
+    """[(a run, that of its group which is nearest to all the others)]"""
+    pairs = []
+    for members in grouped(done, who):
         nearest = min(members, key=lambda r: sum(
             np.sum(differences(*(one["steps"]["loss"][:STEPS]
                                  for one in (r, other))))
             for other in members))
-        runs += [(r, nearest) for r in members if r is not nearest]
-    return [judged(entry, runs) for entry in RULES]
+        pairs += [(r, nearest) for r in members if r is not nearest]
+    return pairs
