@@ -97,9 +97,9 @@ RULES = (
 def losses(done, forms):
     """A Verdict a rule; done: finished records; forms: {contender: that whose form of
     Adam it has, where it is another}: after the first loss, losses are held beside
-    those of the same form. Not judged are TF32 and bfloat16, of which it is not known here how far
-    their rounding may go, loops that are a library's own, which trains on batches of
-    its own, and dropout, whose masks each library draws by itself."""
+    those of the same form. Not judged are TF32 and bfloat16, of which it is not known
+    here how far their rounding may go, loops that are a library's own, which trains on
+    batches of its own, and dropout, whose masks each library draws by itself."""
     done = [r for r in done if r["steps"]["loss"] and not r["config"].get("dropout")
             and r["config"]["precision"] not in ("tf32", "bf16")]
 
