@@ -199,7 +199,7 @@ def of_many(args, runs):
         cluster.run(runs, args, sys.argv[1:])
     records, proof, peak = gathered(runs, args)
     return Found(records, proof, audit.audit(
-        records, args.chosen.vary, peak, nodes=True, forms=runs.forms()),
+        records, args.chosen.vary, peak, nodes=True, forms=certificate.forms(runs)),
         runs.script_hashes(), control=args.control, patience=args.patience)
 
 
@@ -230,7 +230,8 @@ def compare(args, runs):
     proof = certificate.verdict(certified, [
         r for r in records if r["contender"] != args.control], refused)
     return Found(records, proof,
-                 audit.audit(records, args.chosen.vary, peak, forms=runs.forms()),
+                 audit.audit(records, args.chosen.vary, peak,
+                             forms=certificate.forms(runs)),
                  runs.script_hashes(), measured, measurements.missing(),
                  args.control, args.patience)
 

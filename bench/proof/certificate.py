@@ -89,13 +89,17 @@ def for_comparison(grid, variants, batch_sizes, seeds, vary):
         brief=bool(grid.settings.get("network")))), None
 
 
+def forms(grid):
+    """{contender: that whose form of Adam it has}, where its recipe names one."""
+    return {name: own["adam"] for name, own in grid.own.items() if "adam" in own}
+
+
 def references(grid, variants):
-    """{variant: that whose form of Adam it has, by its recipe}, of those for
-    which one is named."""
-    texts = {variant: grid.own.get(variant.contender, {}).get("adam")
-             for variant in variants if not RUNGS[variant.rung].own}
-    return {variant: parse_variants([text], grid.scripts)[0]
-            for variant, text in texts.items() if text}
+    """The same of variants that are certified: {variant: a variant}"""
+    texts = forms(grid)
+    return {variant: parse_variants([texts[variant.contender]], grid.scripts)[0]
+            for variant in variants if variant.contender in texts
+            and not RUNGS[variant.rung].own}
 
 
 # ------------------------------------------------------------------ making

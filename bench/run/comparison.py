@@ -47,10 +47,6 @@ class Comparison:
             **self.settings, **self.own.get(contender, {})}.items()
             if name not in ("init", "cache", "adam")}  # no flags
 
-    def forms(self):
-        """{contender: that whose form of Adam it has}, where a recipe names one"""
-        return {name: own["adam"] for name, own in self.own.items() if "adam" in own}
-
     def config(self, job):
         """The configuration that a record of this job must state."""
         config = {**self.chosen(job.variant.contender),
