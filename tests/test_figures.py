@@ -209,3 +209,20 @@ def test_a_bar_of_a_waterfall_reaches_as_far_as_its_seconds(drawn):
     np.testing.assert_allclose([end[:2] for end in ends], np.multiply(steps, [
         (0, 2e-3), (1.8e-3, 2.8e-3), (2e-3, 1.8e-3)]))
     assert [bool(hatch) for *_, hatch in ends] == [False, False, True]
+
+
+def test_many_libraries_of_which_one_does_not_tell_a_curve(drawn, recwarn):
+    """The legend has room, and what is not told is not drawn."""
+    records = runs((64,))
+    for number in range(10):
+        for r in runs((64,)):
+            records.append({**r, "contender": f"library-{number}"})
+    for r in records:
+        if r["contender"] == "library-3":
+            r["epochs"] = [{**row, "train_accuracy": None, "val_accuracy": None}
+                           for row in r["epochs"]]
+    figure = drawn(Found(records, PROVED, [], {}))["learning"]
+    figure.draw_without_rendering()
+    assert not [w for w in recwarn if "collapsed" in str(w.message)]
+    labels = [{line.get_label() for line in axis.lines} for axis in figure.axes]
+    assert [sum("library-3" in label for label in one) for one in labels] == [2, 0]

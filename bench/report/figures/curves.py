@@ -41,8 +41,10 @@ def learning(found, fields=FIELDS, **form):
     def draw(axes, done, look):
         for axis, field in zip(axes, fields):
             lines = np.array([[epoch[field] for epoch in r["epochs"]]
-                              for r in done], float)  # None: not told
+                              for r in done], float)
             mean, steps = lines.mean(axis=0), range(1, lines.shape[1] + 1)
+            if np.isnan(mean).any():
+                continue  # a library does not tell it
             thick, = axis.plot(steps, mean, zorder=3, **look,
                                lw=3.2 if done[0]["contender"] == first else 1.2)
             tell(thick, key(done[0]["config"] | done[0]), f"{fields[field]}, "

@@ -66,8 +66,11 @@ def legend(figure):
         handles.update(zip(*axis.get_legend_handles_labels()[::-1]))
     if figure.get_figwidth() == NARROW:
         where = "outside lower left"
-        form = {"ncols": 1 + (max(map(len, handles)) < 18), "fontsize": 7.5,
-                "columnspacing": 1}
+        columns = 1 + (max(map(len, handles)) < 18)
+        form = {"ncols": columns, "fontsize": 7.5, "columnspacing": 1}
+        # Four lines have room below the panels; more would lie upon them.
+        more = max(0, -(-len(handles) // columns) - 4)
+        figure.set_figheight(figure.get_figheight() + 0.17 * more)
     figure.legend(handles.values(), handles.keys(), handlelength=2.6, loc=where,
                   **form)
 
