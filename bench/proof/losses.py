@@ -104,7 +104,7 @@ def losses(done, forms):
             and r["config"]["precision"] not in ("tf32", "bf16")]
 
     def alike(r):
-        form = r["config"]["optimizer"] == "adam" and forms.get(r["contender"])
+        form = r["config"]["optimizer"] == "adam" and forms.get(r.get("contender"))
         return _who(r), form
     pairs = _beside(done, _who)
     first = [*((r, (other, STEPS)) for r, other in _beside(done, alike)),
