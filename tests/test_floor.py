@@ -213,11 +213,11 @@ def test_where_training_would_have_stopped():
 def test_dropout_is_said_and_its_masks_are_not_compared():
     runs = [make(contender=name, dropout=0.3) for name in ("jax", "torch")]
     runs[1]["steps"]["loss"] = [2 * one for one in runs[1]["steps"]["loss"]]
-    first = losses.losses(runs)[0]
+    first = losses.losses(runs, {})[0]
     assert first.level == "fair"
     for r in runs:
         del r["config"]["dropout"]
-    assert losses.losses(runs)[0].level == "UNFAIR"
+    assert losses.losses(runs, {})[0].level == "UNFAIR"
     one = certificate.verdict(None, [make(dropout=0.3)])[1]
     assert one.endswith("Dropout is off in what is compared: each library draws "
                         "masks of its own")
