@@ -77,12 +77,13 @@ def _fence(r, _):
 def _after(r, others):
     """Training, or the next batches, in what should be the evaluation."""
     mine = min(r["turns"]["epoch_to_done_s"])  # in the best of its epochs
-    # The middle one: who evaluates too little accuses nobody.
-    least = median_low(min(one["turns"]["epoch_to_done_s"]) for one in others)
+    # The middle one: who evaluates too little accuses nobody. What it usually takes:
+    # Keras' on TensorFlow takes 0.2 to 0.8 s within one run.
+    usual = median_low(median(one["turns"]["epoch_to_done_s"]) for one in others)
     epoch = median(r["timing"]["epoch_s"])
-    if mine - least > _late(r, DISTURBED_S) + WORK * epoch + VARIES * least:
-        return (f"takes {mine:.3g} s after an epoch of {epoch:.3g} s, where "
-                f"the same framework takes {least:.3g} s elsewhere: work "
+    if mine - usual > _late(r, DISTURBED_S) + WORK * epoch + VARIES * usual:
+        return (f"takes {mine:.3g} s or more after an epoch of {epoch:.3g} s, where "
+                f"the same framework usually takes {usual:.3g} s elsewhere: work "
                 "outside its clock")
 
 
