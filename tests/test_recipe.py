@@ -70,6 +70,15 @@ def test_nonsense_is_refused_and_named(tmp_path, old, new, words):
     assert words in str(found.value), str(found.value)
 
 
+@pytest.mark.parametrize("table, own", [
+    ("dropout = 0.3", {"dropout": 0.3}), ("lr = 0.01", {"lr": 0.01}),
+    ('optimizer = "adam"', {"optimizer": "adam", "lr": 0.001})])
+def test_a_rate_is_that_of_all_unless_the_optimizer_is_its_own(tmp_path, table, own):
+    path = tmp_path / "r.toml"
+    path.write_text(GOOD.replace("lr = 0.001", table, 1))
+    assert compare.arguments(["--recipe", str(path)]).chosen.own["one"] == own
+
+
 def test_what_is_no_recipe_is_refused(tmp_path):
     for name, content in (("a", b"\xff"), ("b", b"x" * (2**20 + 1)),
                           ("c", b"a = " + b"[" * 100_000)):

@@ -112,7 +112,7 @@ def _own(name, table):
         raise ValueError(f"[{name}]: {fault}") from fault
     flags.check_settings(args, [])
     own = {key: vars(args)[key] for key in FLAGS
-           if key in table or key == "lr" and argv}
+           if key in table or key == "lr" and "optimizer" in table}
     for key in SWITCHES.keys() & table.keys():
         if table[key] not in SWITCHES[key]:
             raise ValueError(f"[{name}]: key {key!r}: {table[key]!r} is not "
