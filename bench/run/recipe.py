@@ -111,6 +111,7 @@ def _own(name, table):
     except Fault as fault:
         raise ValueError(f"[{name}]: {fault}") from fault
     flags.check_settings(args, [])
+    # An optimizer of its own brings its usual rate; anything else keeps that of all.
     own = {key: vars(args)[key] for key in FLAGS
            if key in table or key == "lr" and "optimizer" in table}
     for key in SWITCHES.keys() & table.keys():
