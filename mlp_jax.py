@@ -11,9 +11,9 @@ test accuracy 97.7 % with a standard deviation of 0.2 percentage points;
 0.6 s to compile a step, then 0.6 s an epoch (--rung epoch: 0.5 s).
 
 How to read: from top to bottom, or beside mlp_torch.py, section by section. If
-only one of the two needs something, the other says so in one line. A rung is
-how much is compiled together. Shapes: B examples make a batch, S batches an
-epoch; a set has N examples.
+only one of the two needs something, the other says so in a line. A rung is how
+much is compiled together: what is not is started one by one, which takes time.
+Shapes: B examples make a batch, S batches an epoch; a set has N examples.
 
 The lesson in one sentence: you write pure functions, and JAX transforms
 them (grad differentiates, jit compiles with XLA, scan loops), so they change
@@ -118,24 +118,26 @@ def number(kind, low, high, text):
 
 def parse_flags(argv=None):
     """Command line -> namespace, or the end before anything is made"""
-    parser = argparse.ArgumentParser(allow_abbrev=False, formatter_class=(
-        argparse.ArgumentDefaultsHelpFormatter))
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, epilog="example: python %(prog)s --batch-size 256",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.error = partial(data.end, 2)
     add, count = parser.add_argument, partial(number, int, 1, 10**9)
     add("--batch-size", type=count, default=64, help="examples in a step")
     add("--epochs", type=partial(number, int, 0, 10**5), default=10,
         help="passes over the training set; 0: only --save initial weights")
-    add("--examples", type=count, help="train on the first so many only")
+    add("--examples", type=count, help="only the first so many")
     add("--seed", type=partial(number, int, 0, 2**32 - 1), default=0,
         help="of the initial weights and of the batches")
-    add("--rung", choices=RUNGS, default=RUNG, help="what is compiled as one")
+    add("--rung", choices=RUNGS, default=RUNG,
+        help="what runs as one program; eager: each operation")
     add("--feed", choices=("device", "host"), default="device",
         help="where each batch is cut out of the data")
     add("--hidden", type=partial(number, int, 1, 65536), default=[256, 128],
         nargs="+", help="widths of the hidden layers")
     add("--optimizer", choices=UPDATES, default="adam", help="of the weights")
     add("--lr", type=partial(number, float, 1e-30, 1e30),
-        help="learning rate; None is 0.001 for adam, else 0.1")
+        help="learning rate; without it 0.001 for adam, else 0.1")
     add("--schedule", choices=("constant", "cosine"), default="constant",
         help="of the learning rate; cosine: half a wave, down to 0")
     add("--precision", choices=("fp32", "tf32", "fp64"), default="fp32",
@@ -146,9 +148,9 @@ def parse_flags(argv=None):
     add("--data-dir", default=data.FOLDER, help="where it lies")
     add("--split", choices=("standard", "pooled"), default="standard",
         help="50,000 train, 10,000 validate, 10,000 test; or 80/10/10 of all")
-    add("--init", help="read the initial weights from this .npz file")
-    add("--save", help="write the final weights to this .npz file")
-    add("--json", help="write the record to this file; - is stdout")
+    add("--init", help=".npz file of initial weights; without: drawn")
+    add("--save", help=".npz file for the final weights, if any")
+    add("--json", help="file for the record, if any; -: stdout")
     add("--turns", action="store_true", help="wait on stdin for each epoch")
     args = parser.parse_args(argv)
     if args.lr is None:

@@ -20,7 +20,7 @@ PAIR = ("mlp_jax.py", "mlp_torch.py")
 FILES = (*PAIR, "data.py", "test_mlp.py")
 
 # Lines a file may have, all of them counted.
-MOST = {"mlp_jax.py": 574, "mlp_torch.py": 634, "data.py": 300}
+MOST = {"mlp_jax.py": 576, "mlp_torch.py": 636, "data.py": 300}
 # Lines of code a function may have, and those that are lists more than code.
 BODY, LISTS = 25, {"parse_flags", "new_record", "log_epoch"}
 # Functions without a docstring. Nested ones are named by their place.

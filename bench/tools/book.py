@@ -138,6 +138,7 @@ def page(pair=PAIR):
     parts = "".join(section(title, lessons.get(title, ()), left[title],
                             right[title], pair) for title in left)
     return document("book", links=links, parts=parts, **pair,
+                    measured="../README.md" if pair is PAIR else "scale.md",
                     title=f"One MLP, twice: JAX and PyTorch side by side{end}")
 
 
