@@ -3,6 +3,7 @@ The lists are in planted.py."""
 
 import json
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +116,23 @@ def test_the_true_pair_is_proved(traces, optimizer):
     assert rows[0]["loss"] < 1e-13 and rows[0]["steps_bounded"] == 40
     assert all(rows[0][name] is not None for name in judging.FOUND)
     assert "parity proved" in certificate.line(rows)
+
+
+def test_the_line_of_a_certificate_has_its_largest_differences():
+    def line(*found):
+        return certificate.line([{
+            "contender": "jax", "rung": "step", "feed": "device", "proved": True,
+            "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "seed": 0,
+            "reference": "torch eager", "precision": precision, "loss": loss,
+            "steps": steps, "steps_bounded": steps}
+            for precision, loss, steps in found])
+    assert line(("fp64", 1e-15, 40), ("fp64", 2e-15, 30)) == (
+        "parity proved: in float64 the losses of 2 traces agree with those of torch "
+        "eager within 2.0e-15 (relative) over up to 40 steps")
+    assert "losses of 1 trace agree with" in line(("fp64", 3e-15, 50)) and (
+        "within 3.0e-15 (relative) over up to 50 steps" in line(("fp64", 3e-15, 50)))
+    assert line(("fp64", 1e-15, 40), ("fp32", 4e-3, 90)).endswith(
+        "rounding grows step by step, within 4.0e-03 over up to 90 steps")
 
 
 def is_named(traces, fault):
@@ -473,3 +491,17 @@ def test_a_speed_of_another_device_judges_nothing():
     verdicts = audit.audit(comparison(), peak={**FLOOR, "device": "other"})
     (speed,) = [v for v in verdicts if v.rule == "possible speed"]
     assert speed.level == audit.UNKNOWN
+
+
+def test_sgd_is_gentler_on_more_inputs(monkeypatch):
+    monkeypatch.setattr(certificate, "obtain", lambda grid, rows: rows)
+    def rates(dataset):
+        grid = SimpleNamespace(
+            chosen=lambda name: {"optimizer": "adam", "lr": 1e-4}, own={}, scripts={},
+            size=lambda: 40_000, settings={"dataset": dataset, "hidden": [256, 128]})
+        rows, _ = certificate.for_comparison(
+            grid, [Variant("jax", "step", "device"),
+                   Variant("torch", "eager", "device")], [128], [0], [])
+        return {row["optimizer"]: row["lr"] for row in rows}
+    assert rates("mnist") == {"adam": 1e-4, "sgd": 0.1}
+    assert rates("cifar10") == {"adam": 1e-4, "sgd": pytest.approx(0.1 * 784 / 3072)}
