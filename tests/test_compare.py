@@ -5,9 +5,12 @@ import csv
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from common import DATASET, FOLDER, ROOT, STUB, call, train
+
+from bench.run import plan, sweep
 
 COMPARE = ROOT / "compare.py"
 BASE = ("--contender", f"stub={STUB}", "--dataset", DATASET, "--data-dir",
@@ -115,3 +118,13 @@ def test_a_loop_that_is_a_librarys_own_is_compared_and_not_called_proved(tmp_pat
         assert ("order_sha256" in found) != own
         assert len(found["steps"]["loss"]) == (0 if own else 60)
     assert "stub fit" in text.partition("## Peers")[2].partition("## ")[0]
+
+
+def test_how_long_it_takes_is_guessed_of_small_networks_alone(tmp_path, capsys):
+    job = plan.Job(plan.Variant("jax", "step", "device"), 64, 0, 0)
+    for hidden, told in (([256, 128], True), ([1024, 512, 256], False)):
+        grid = SimpleNamespace(
+            settings={"dataset": "cifar10", "hidden": hidden}, runs=tmp_path,
+            config=lambda job: {"epochs": 10}, path=lambda job: tmp_path / "run.json")
+        sweep._announce(grid, [job], [job], dry=False)
+        assert ("min on two cores" in capsys.readouterr().out) == told

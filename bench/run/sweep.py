@@ -4,11 +4,12 @@ import shlex
 import sys
 import time
 
-from bench.kit import cli
+from bench.kit import cli, network
 from bench.kit.cli import warn
 from bench.run import plan, record
 
 PROG = "compare.py"
+LARGE = 10**6  # parameters; the perceptron of the lesson has 235,146
 
 
 def run_all(grid, measurements, blocks, line, dry=False):
@@ -46,13 +47,13 @@ def _finished(found, reasons, beside):
 
 
 def _announce(grid, records, todo, dry):
-    """How much there is to do, and what of the folder is not used. How long a vision
-    network takes is not guessed: one step takes from 0.1 to 6 seconds."""
+    """How much there is to do, and what of the folder is not used. How long a large
+    network takes is not guessed, as plan.seconds() is of the lesson's perceptron."""
+    small = network.of(grid.settings).parameters < LARGE
     print(f"{len(records)} runs on {grid.settings['dataset']}, "
           f"{len(records) - len(todo)} of them done"
           + ("" if dry else f", {len(todo)} to run" + plan.estimate(
-              [(job, grid.config(job)["epochs"]) for job in todo
-               if not grid.settings.get("network")])),
+              [(job, grid.config(job)["epochs"]) for job in todo if small])),
           flush=True)
     mine = {grid.path(job).name for job in records}
     others = sum(path.name not in mine for path in grid.runs.glob("*.json"))
