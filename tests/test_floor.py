@@ -167,6 +167,8 @@ def test_the_two_ends_run_again_are_compared_with_the_bars(again, words):
     records, beside = ladder(again=again)
     first, second = said(records, beside)
     assert first.endswith(words) and second.endswith("no difference shown.")
+    if again == 0.5:
+        assert re.search(r"add up to: 20900 \(.* by themselves: 31900 \(", first)
     # Paired by block, not by position: the machine drifts.
     records, beside = ladder(blocks=4, again=again)
     lost = [r for r in records if (r["contender"], r["block"]) != ("jax", 0)]
@@ -562,3 +564,18 @@ def test_what_needs_a_gpu_is_left_out_without_one(monkeypatch, capsys):
     assert found.value.code == 4
     # A certificate says of every rung whether it could run.
     assert "torch graph" in rungs([], "--only", "certify")
+
+
+@pytest.mark.parametrize("bar, words", [
+    ((("torch", "eager"), ("torch-traced", "step")), "autograd, optimizer objects"),
+    ((("torch-traced", "step"), ("torch", "step")), "Python per operation, and fusion"),
+    ((("torch", "step"), ("torch", "graph")), "a launch from Python per kernel"),
+    ((("jax", "eager"), ("jax", "step")), "Python dispatch and fusion"),
+    ((("torch", "eager"), "products"), "all but the products")])
+def test_a_bar_is_named_by_its_two_levels(bar, words):
+    assert floor_sections.bar_words(bar) == words
+
+
+def test_a_perceptron_has_no_convolutions():
+    assert "convolution" not in str(
+        made_of([make(batch_size=500)], floors_of(0, 500))["Floor"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from common import ROOT
-from records import comparison, failed, found, make
+from records import NOT_PROVED, PROVED, comparison, failed, found, make
 
 from bench.kit.cli import Fault
 from bench.report import answer as first
@@ -16,6 +16,7 @@ from bench.report.figures.registry import FIGURES
 from bench.report.sections import QUESTIONS, SECTIONS, head, sections
 from bench.report.table import Bold, Table
 from bench.report.words import TEXTS
+from bench.run import plan
 from bench.tools import book
 
 # -------------------------------------------------------------- the tables
@@ -345,3 +346,33 @@ def test_published_results_are_copied_and_the_readme_joined_from_them(
     assert table[0].startswith("| batch | jax epoch: epoch, s | torch step: "
                                "epoch, s | ratio | ")
     assert len(table) == 2 + 3
+
+
+SEALS = ("Same computation", "Same conditions", "Steady machine")
+
+
+@pytest.mark.parametrize("broken", SEALS)
+def test_a_seal_says_no_where_it_is_broken(tmp_path, broken):
+    records = comparison()
+    if broken == SEALS[2]:
+        records[0]["timing"]["epoch_s"][2] = 9.0
+    what = found(records, NOT_PROVED if broken == SEALS[0] else PROVED)
+    what.unfair = what.verdicts[:1] if broken == SEALS[1] else []
+    text = page.page(tmp_path, what, sections(what))
+    assert re.findall(r'class="seal( bad)?"><b>([^:]*): (yes|NO)', text) == [
+        (" bad" * (one == broken), one, "NO" if one == broken else "yes")
+        for one in SEALS]
+
+
+def test_a_finished_job_is_a_line_and_the_pdf_counts():
+    job = plan.Job(plan.Variant("jax", "step", "device"), 256, 0, 0)
+    assert output.line(job, make(accuracy=0.98)).endswith(
+        "test 98.00%, first epoch 1.10 s, then 0.508 s")
+    assert output.line(job, failed(make(), "oom", "why")).endswith("OOM: why")
+    assert output.line(job, "no counter").endswith(": not measured: no counter")
+    records = [make(name, "step", size, epochs=5) for size in (64, 256)
+               for name in ("jax", "torch")]
+    records[0]["parameters"] = 1000
+    said = paper.content(found(records), [], None, [])
+    assert (said["epochs"], said["batches"], said["parameters"]) == (
+        "5", "64 and 256", "1,000")

@@ -130,3 +130,14 @@ def test_a_diverged_run_enters_no_number():
     (row,) = [row for row in rows if row["contender"] == "jax"]
     assert (row["runs"], row["ok"]) == (4, 3)
     assert row["test_accuracy"] == pytest.approx(0.97)
+
+
+def test_the_interval_of_a_fraction_is_wilsons():
+    """Newcombe 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<857::
+    AID-SIM777>3.0.CO;2-E, table I, method 3."""
+    assert stats.wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_the_control_is_as_wide_as_its_widest_interval():
+    assert ratios.find_width({64: (1.0, (0.9, 1.2), 3), 256: (1.0, (0.99, 1.01), 3)}
+                             ) == pytest.approx(np.log(1.2))

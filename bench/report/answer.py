@@ -27,11 +27,11 @@ from bench.report.words import (
 
 
 def answer(found):
-    """Section: the first screen, then accuracy, compiling and the first reason, a
+    """Section: the first screen, then accuracy, compiling and the first two reasons, a
     sentence each."""
     if not found.done:
         return screen(found)
-    why = [text for _, text in reasons(found)[:1]]
+    why = [text for _, text in reasons(found)[:2]]
     return [*screen(found), *accuracy(found), *compiling(found), *why]
 
 
@@ -43,8 +43,8 @@ def screen(found):
     if found.unfair:
         return [*trouble(found)]
     two = ratios.pooled(found)
-    faster = ([headline(found, two), beside(found, two), named(two)] if two else
-              speed(found))
+    faster = ([headline(found, two), beside(found, two), named(found, two)] if two
+              else speed(found))
     return [*trouble(found), *faster, *others(found)]
 
 
@@ -109,12 +109,12 @@ def exceptions(found, two):
 def headline(found, two):
     """One ratio for the whole comparison, and where it is the other way round."""
     fast, slow, *_ = turned(two)
-    over = (f", geometric mean over {len(found.sizes)} batch sizes"
-            * (len(found.sizes) > 1))
-    span = ", in brackets the 95 % interval" * bool(two.span)
-    return (f"{claim(found, two)}{exceptions(found, two)}: steady epochs, "
-            f"{name(fast)} against {name(slow)}, the fastest variant of each "
-            f"script{over}, in {plural(two.count, 'block')}{span}.")
+    over = f"{len(found.sizes)} batch sizes and " * (len(found.sizes) > 1)
+    span = ", in brackets its 95 % interval" * bool(two.span)
+    return (f"{claim(found, two)}{exceptions(found, two)}. Compared are the steady "
+            f"epochs (every epoch after the first) of {name(fast)} and {name(slow)}, "
+            "the fastest variant of each script; the ratio is the geometric mean over "
+            f"{over}{plural(two.count, 'block')}{span}.")
 
 
 def at(found, two, size):
@@ -140,12 +140,19 @@ def beside(found, two):
                   *(f"{one}: first epoch, s" for one in names)], rows)
 
 
-def named(two):
-    """What the names of the two variants say, and why the ratios of the table are not
-    quite those of its seconds."""
+def named(found, two):
+    """What the words of the table say, and why its ratios are not quite those of its
+    seconds."""
     texts = {name(key): RUNGS[key[1]].text for key in two[:2]}
+    rows = [at(found, two, size) for size in found.sizes]
+    if any(one and one.verdict == ratios.SMALL for one in rows):
+        texts[TEXTS["verdicts"]["speed"][ratios.SMALL]] = (
+            "a difference smaller than what one script shows against itself on this "
+            "machine")
     return (f"{'; '.join(f'{who}: {text}' for who, text in texts.items())}. Seconds "
-            "are medians; a ratio is of the shortest epochs, inside blocks.")
+            "are medians over runs, of first epochs over those with an empty compile "
+            "cache; a ratio is of the shortest steady epochs of both in a block, the "
+            "geometric mean over blocks, so it is not quite that of the seconds.")
 
 
 def quicker(found, size, rows):

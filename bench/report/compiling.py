@@ -35,7 +35,7 @@ def whole(found):
         return
     known, (count,) = {key(row): row for row in found.rows}, counts
     parts = []
-    for one in dict.fromkeys([*(one[:3] for one in two[:2]), (*REFERENCE, "device")]):
+    for one in dict.fromkeys([*(one[:3] for one in two[:2]), REFERENCE]):
         rows = [known.get((*one, size)) for size in found.sizes]
         if all(row and row["first_epoch_s"] and row["steady_epoch_s"] for row in rows):
             parts.append(f"{name(one)} " + listed(three(

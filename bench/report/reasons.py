@@ -1,6 +1,8 @@
 """Why performance differs: sentences, each only if a number of this
 comparison supports it."""
 
+from functools import partial
+
 import numpy as np
 
 from bench.analyse import costs, ratios, stats
@@ -20,11 +22,11 @@ from bench.report.words import (
 )
 
 PART = 0.1  # of a gap: less is not named as a part of it
-# (variant, the same work with fewer starts from Python, what the rest pays for)
+# (variant, the same work with fewer starts from Python, why these are fewer)
 STARTS = (
-    (("jax", "step"), ("jax", "epoch"), "a call of JAX's compiled step takes"),
+    (("jax", "step"), ("jax", "epoch"), "which Python starts once an epoch"),
     (("torch", "eager"), ("torch", "step"),
-     "PyTorch's operations, one by one and not fused, take"))
+     "where a step's operations are started together and fused"))
 
 
 def sentences(found):
@@ -36,7 +38,8 @@ def reasons(found):
     """[(claim, sentence), …]"""
     claims = {"Products": products, "Dispatch": dispatch, "Compilation": compilation,
               "Fusion": fusion, "Immutability": immutability,
-              "Other libraries": libraries}
+              "Other libraries": libraries,
+              "Uncertain": partial(products, kinds=["unsure"])}
     return [(claim, sentence) for claim, reason in claims.items()
             if not found.unfair and (sentence := reason(found))]
 
@@ -48,15 +51,17 @@ def faster(found, first, second):
         two and two.verdict == ratios.FIRST) else None
 
 
-def products(found):
-    """What the libraries' matrix products have of the gap between the frameworks."""
-    texts = {kind: [] for kind in TEXTS["products"]}
+def products(found, kinds=("most", "part", "less", "none")):
+    """What the libraries' matrix products have of the gap between the frameworks, where
+    that is one of these kinds."""
+    texts = {kind: [] for kind in kinds}
     for (kind, one, other), rows in shares(found).items():
-        sizes, *columns = zip(*rows)
-        times, part, whole = map(listed, columns)
-        texts[kind].append(TEXTS["products"][kind].format(
-            at=at_sizes(sizes), one=one, other=other, ratios=times, part=part,
-            whole=whole))
+        if kind in texts:
+            sizes, *columns = zip(*rows)
+            times, part, whole = map(listed, columns)
+            texts[kind].append(TEXTS["products"][kind].format(
+                at=at_sizes(sizes), one=one, other=other, ratios=times, part=part,
+                whole=whole))
     return " ".join(text for some in texts.values() for text in some)
 
 
@@ -74,10 +79,11 @@ def shares(found):
             continue
         whole, mine, (value, span) = parts
         _, share = stats.mean(mine / whole)  # the interval of the products' share
-        kind = share and ("most" if share[0] > 0.5 else "part" if share[0] > PART
-                          else "none" if share[1] < PART else None)
-        if not kind:
-            continue  # nothing is certain enough to be said
+        if not share:
+            continue  # too few blocks
+        kind = ("most" if share[0] > 0.5 else "part" if share[0] > PART
+                else "none" if share[1] < PART else "less" if share[1] < 0.5
+                else "unsure")
         fast, slow = (FRAMEWORKS[key[0]] for key in two.order)
         if kind == "none":  # of the faster one, which they do not make faster
             fast, slow, value = slow, fast, 1 / value
@@ -101,10 +107,11 @@ def dispatch(found):
             value, span = micro(np.subtract(long, quick) / steps) if long else (0, None)
             if span and span[0] > 0:
                 whole = three(1e6 * stats.median(long) / steps)
-                parts.append(f"{what} {with_span(value, span)} µs of the {whole} µs "
-                             f"that a step of {name(keys[0])} takes")
+                parts.append(f"{name(keys[1])}, {what}, saves "
+                             f"{with_span(value, span)} of the {whole} µs of a step "
+                             f"of {name(keys[0])}")
     return parts and ("Starting work from Python costs time at every step: at batch "
-                      f"size {found.sizes[0]} {listed(parts)}.")
+                      f"size {found.sizes[0]} {'; '.join(parts)}.")
 
 
 def compilation(found):

@@ -31,8 +31,8 @@ def first_screen(folder):
     above, table, below = said["answer"].partition("|\n\n")
     return as_markdown([
         f"{said['where']}:", above + table.strip(),
-        *[f"![{FIGURES[FIRST].title}]({picture.relative_to(ROOT)})"]
-        * picture.exists(),
+        *[f"![{FIGURES[FIRST].title}]({picture.relative_to(ROOT)})",
+          FIGURES[FIRST].caption] * picture.exists(),
         *filter(None, [below]), said["verdicts"], said["runs"]]) + "\n\n"
 
 
