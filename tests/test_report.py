@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_the_page_has_every_table_figure_and_sentence(made):
         assert f'<figure id="figure-{stem}">' in text
     for sentence in first.screen(what):
         if isinstance(sentence, str):
-            assert sentence.replace("'", "&#x27;") in text
+            assert escape(sentence) in text
     assert "<b>why & where</b>" not in text
     assert len(text) < 1_500_000
     ids = re.findall(r' id="([^"]+)"', text)
@@ -376,3 +377,12 @@ def test_a_finished_job_is_a_line_and_the_pdf_counts():
     said = paper.content(found(records), [], None, [])
     assert (said["epochs"], said["batches"], said["parameters"]) == (
         "5", "64 and 256", "1,000")
+
+
+def test_the_table_comes_before_what_is_said_of_it():
+    parts = page.apart(first.screen(found(comparison())))
+    assert [*parts["answer"]] == [parts["answer"][0]] and len(parts["table"]) == 1
+    assert parts["answer"][0].endswith("of PyTorch's time.")
+    assert parts["notes"][0].startswith("Compared are ")
+    none = page.apart(["No run finished"])
+    assert none == {"answer": ["No run finished"], "table": [], "notes": []}

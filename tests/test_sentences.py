@@ -33,10 +33,12 @@ def answer(records, proof=PROVED, width=None):
 def test_jax_wins():
     text = answer(comparison(jax=0.5, torch=0.7))
     assert text.startswith("JAX takes 0.71")
-    assert ("of PyTorch's time. Compared are the steady epochs (every epoch after the "
-            "first) of jax step and torch eager, the fastest variant of each script; "
-            "the ratio is the geometric mean over 3 blocks, in brackets its") in text
-    assert "jax step: a whole step is compiled; torch eager: Python starts" in text
+    assert "of PyTorch's time.\n\n| batch |" in text
+    assert ("Compared are the steady epochs (every epoch after the first) of jax step "
+            "and torch eager, the fastest variant of each script; the ratio is the "
+            "geometric mean over 3 blocks, in brackets its") in text
+    assert ('"eager": Python starts every operation, one by one; "step": a whole step '
+            "is compiled. Sec") in text and '"epoch": a whole' not in text
     row, = re.findall(r"^\| 256 \|.*$", text, re.M)
     assert re.match(r"\| 256 \| 0.508 \| 0.710 \| 0.714 \(.*\) \| JAX \| 1.10 \|", row)
     assert ("| batch | jax step: epoch, s | torch eager: epoch, s | ratio | faster | "
@@ -71,7 +73,7 @@ def test_a_difference_below_the_control_is_not_named():
     assert "less than what one script shows against itself on this machine (64.9%)" in (
         text)
     assert "| JAX |" not in text and "| within the control |" in text
-    told = "; within the control: a difference smaller than what one script shows"
+    told = '; "within the control": a difference smaller than what one script shows'
     assert told in text and told not in answer(comparison(jax=0.5, torch=0.55))
 
 
@@ -87,8 +89,8 @@ def test_where_it_is_the_other_way_round_is_said():
     text = answer(records)
     assert re.match(
         r"JAX takes 0\.7\S+ \(.*\) of PyTorch's time, but PyTorch is faster at batch "
-        r"size 1024\. Compared are .* of jax step and torch eager, .* geometric mean "
-        "over 2 batch sizes and 3 blocks, in brackets", text)
+        r"size 1024\.\n(?s:.*)Compared are .* of jax step and torch eager, .* the "
+        "geometric mean over 2 batch sizes and 3 blocks, in brackets", text)
     assert "but" not in answer([r for size in (64, 1024) for r in comparison(
         jax=0.3, torch=0.7, batch_size=size)])[:200]
     even = answer([r for size, jax in ((64, 0.5), (1024, 0.98))
@@ -183,17 +185,17 @@ def test_a_warm_cache_is_said_beside_the_compile_seconds():
 
 @pytest.mark.parametrize("compile_s, jax, words", [
     (1.0, 0.5, "after 4.93 epochs"), (20.0, 0.5, "after 98.5 epochs"),
-    (1.0, 0.9, "Not repaid, as in at least one block its median epoch is no faster "
-               "than torch eager's")])
+    (1.0, 0.9, "whose median epoch is no faster than torch eager's in one block at "
+               "least")])
 def test_when_compiling_is_repaid_is_said_of_every_variant(compile_s, jax, words):
     records = [make(name, rung, 256, seed, seed, second, compile_s=compile_s)
                for seed in range(3) for name, rung, second in (
                    ("jax", "step", jax), ("torch", "eager", 0.7))]
-    said = (f"{words}: jax step at batch size 256" if "Not" in words else
+    said = (f"Not repaid: jax step at batch size 256, {words}" if "whose" in words else
             f"torch eager repay compiling: jax step {words} at batch size 256")
     assert f"{said}." in answer(records)
     few = answer(records[:4])
-    assert (f"{said}." in few if "Not" in words else
+    assert (f"{said}." in few if "whose" in words else
             f"{said} (some: of too few blocks for an interval)." in few.replace(
                 "after some", "after"))
 
@@ -210,8 +212,8 @@ def test_compiling_once_is_held_against_the_epochs_of_every_block():
         return re.search(r"^(?:Faster .* repay compiling: |(?=Not repaid))(.*)\.$",
                          answer(records), re.M)[1]
     assert said(None) == "jax step after 4.93 epochs at batch size 256"
-    assert said(3) == ("Not repaid, as in at least one block its median epoch is no "
-                       "faster than torch eager's: jax step at batch size 256")
+    assert said(3) == ("Not repaid: jax step at batch size 256, whose median epoch is "
+                       "no faster than torch eager's in one block at least")
 
 
 def test_of_variants_that_are_not_compared_it_is_said_where_they_are_repaid():
@@ -220,9 +222,9 @@ def test_of_variants_that_are_not_compared_it_is_said_where_they_are_repaid():
                    ("jax", "epoch", 0.3), ("jax", "step", 0.5 + 0.3 * (size == 256)),
                    ("torch", "eager", 0.7))]
     assert ("repay compiling: jax epoch after 2.46 and 2.46 epochs at batch sizes 64 "
-            "and 256; of the others jax step at batch size 64. Not repaid, as in at "
-            "least one block its median epoch is no faster than torch eager's: jax "
-            "step at batch size 256.") in answer(records)
+            "and 256; of the others jax step at batch size 64. Not repaid: jax "
+            "step at batch size 256, whose median epoch is no faster than torch "
+            "eager's in one block at least.") in answer(records)
 
 
 def test_all_epochs_with_compiling_are_told():
@@ -600,7 +602,8 @@ def test_the_seals_say_what_the_control_tells_apart():
     records[0]["timing"]["epoch_s"] = [0.5, 0.5, 9.0]
     assert proof.steadiness(records) == (False, (
         "The machine was not steady: in 1 of 6 runs the steady epochs spread by more "
-        "than 1.5 times (jax step at batch size 256)."))
+        "than 1.5 times (jax step at batch size 256). Ratios are of the shortest "
+        "epochs, which that disturbs least."))
 
 
 def test_above_all_stands_what_ran_and_whether_it_may_be_believed():

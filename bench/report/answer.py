@@ -36,15 +36,16 @@ def answer(found):
 
 
 def screen(found):
-    """What is wrong; one sentence on who is faster; a row per batch size."""
+    """What is wrong; one sentence on who is faster; a row per batch size; what these
+    are."""
     if not found.done:
         return ["No run finished, so there is nothing to compare; the reasons "
                 "are below."]
     if found.unfair:
         return [*trouble(found)]
     two = ratios.pooled(found)
-    faster = ([headline(found, two), beside(found, two), named(found, two)] if two
-              else speed(found))
+    faster = [*(part(found, two) for part in (headline, beside, compared, named))
+              ] if two else speed(found)
     return [*trouble(found), *faster, *others(found)]
 
 
@@ -108,13 +109,18 @@ def exceptions(found, two):
 
 def headline(found, two):
     """One ratio for the whole comparison, and where it is the other way round."""
+    return f"{claim(found, two)}{exceptions(found, two)}."
+
+
+def compared(found, two):
+    """What the one ratio of the whole comparison is of."""
     fast, slow, *_ = turned(two)
     over = f"{len(found.sizes)} batch sizes and " * (len(found.sizes) > 1)
     span = ", in brackets its 95 % interval" * bool(two.span)
-    return (f"{claim(found, two)}{exceptions(found, two)}. Compared are the steady "
-            f"epochs (every epoch after the first) of {name(fast)} and {name(slow)}, "
-            "the fastest variant of each script; the ratio is the geometric mean over "
-            f"{over}{plural(two.count, 'block')}{span}.")
+    return ("Compared are the steady epochs (every epoch after the first) of "
+            f"{name(fast)} and {name(slow)}, the fastest variant of each script; the "
+            f"ratio is the geometric mean over {over}{plural(two.count, 'block')}"
+            f"{span}.")
 
 
 def at(found, two, size):
@@ -143,16 +149,18 @@ def beside(found, two):
 def named(found, two):
     """What the words of the table say, and why its ratios are not quite those of its
     seconds."""
-    texts = {name(key): RUNGS[key[1]].text for key in two[:2]}
+    texts = {rung: words.text for rung, words in RUNGS.items()
+             if any(key[1] == rung for key in found.groups)}
     rows = [at(found, two, size) for size in found.sizes]
     if any(one and one.verdict == ratios.SMALL for one in rows):
         texts[TEXTS["verdicts"]["speed"][ratios.SMALL]] = (
             "a difference smaller than what one script shows against itself on this "
             "machine")
-    return (f"{'; '.join(f'{who}: {text}' for who, text in texts.items())}. Seconds "
-            "are medians over runs, of first epochs over those with an empty compile "
-            "cache; a ratio is of the shortest steady epochs of both in a block, the "
-            "geometric mean over blocks, so it is not quite that of the seconds.")
+    told = "; ".join(f'"{word}": {text}' for word, text in texts.items())
+    return (f"{told}. Seconds are medians over runs, of first epochs over those with "
+            "an empty compile cache; a ratio is of the shortest steady epochs of both "
+            "in a block, the geometric mean over blocks, so it is not quite that of "
+            "the seconds.")
 
 
 def quicker(found, size, rows):

@@ -70,7 +70,7 @@ def repaid(found):
     said = [f"Faster epochs than those of {name(REFERENCE)} repay compiling: "
             f"{'; '.join(parts)}" + " (some: of too few blocks for an interval)" * few
             + "."] if parts else []
-    said += [f"{text}: {_where(which)}." for text, which in left.items()]
+    said += [f"{text.format(_where(which))}." for text, which in left.items()]
     if said and not found.unfair:
         yield " ".join(said)
 

@@ -30,7 +30,7 @@ def page(out, found, sections):
     """The page's HTML; sections: {title: blocks}."""
     top, shown = head(found), dict(pictures(Path(out, "figures")))
     title = escape(words.titled(found.done) if found.done else "No run finished")
-    first, parts = screen(found), dict(asked(found, sections))
+    first, parts = apart(screen(found)), dict(asked(found, sections))
     for name, figure in FIGURES.items():  # where there is no section of it
         if name in shown:
             parts.setdefault(figure.question, ([], {}))
@@ -38,8 +38,7 @@ def page(out, found, sections):
     return document(
         "report", title=title, place=escape(top["where"]),
         runs=escape(top["runs"]), control=escape(control(found)),
-        answer=as_html([part for part in first if isinstance(part, str)]),
-        table=as_html([part for part in first if isinstance(part, Table)]),
+        **{name: as_html(blocks) for name, blocks in first.items()},
         picture=shown.get(FIRST, ""),
         seals=seal("Same computation", found.proof[0], words.capital(found.proof[1])
                    + ".")
@@ -78,6 +77,14 @@ def question(name, says, tables, shown):
     return (f'<section id="{name}"><h2>{escape(QUESTIONS[name].title)}</h2>'
             f'<div class="asked"><div>{explained(as_html(says))}{beside}</div>{open_}'
             f"</div>{below}</section>")
+
+
+def apart(first):
+    """The first screen as {"answer": its sentences, "table": its table if it has one,
+    "notes": the sentences below that}."""
+    at = next((n for n, part in enumerate(first) if isinstance(part, Table)),
+              len(first))
+    return {"answer": first[:at], "table": first[at:at + 1], "notes": first[at + 1:]}
 
 
 def anchor(name):

@@ -16,9 +16,10 @@ from bench.report import words
 from bench.report.answer import screen
 from bench.report.document import TEMPLATES
 from bench.report.figures.registry import FIGURES
+from bench.report.page import apart
 from bench.report.reasons import sentences
 from bench.report.sections import QUESTIONS, asked, head
-from bench.report.table import SHARE, Table, by_variant
+from bench.report.table import SHARE, by_variant
 
 MOST_ROWS = 15  # of the table, so that it ends on its page
 WIDE, TALL = 235, 305  # pt: a figure of the page's width; no taller
@@ -30,15 +31,15 @@ REFLECTION = "reflection.txt"  # in OUT: what the author writes
 def content(found, figures, author, reflection):
     """What the template needs, as plain data."""
     r, rows = found.done[0], [row for row in found.rows if row["ok"]]
-    top, first = head(found), screen(found)
+    top, first = head(found), apart(screen(found))
     configs = [one["config"] for one in found.done]
     says = {name: text for name, (text, _) in asked(found, {})}
     return {
         "title": f"One {r['config'].get('network') or 'MLP'} in "
                  f"{words.called(found.done)}",
         "author": author or "", "date": time.strftime("%Y-%m-%d"),
-        "first": [part for part in first if isinstance(part, str)],
-        "beside": [list(part.texts()) for part in first if isinstance(part, Table)],
+        "first": first["answer"], "notes": first["notes"],
+        "beside": [list(part.texts()) for part in first["table"]],
         "network": r["config"].get("network") or (
             "A multilayer perceptron {} with ReLU".format(
                 " - ".join(map(str, network.of(r["config"]).sizes)))),

@@ -52,7 +52,8 @@ def steadiness(done):
     return False, (
         f"The machine was not steady: in {len(loose)} of "
         f"{plural(len(done), 'run')} the steady epochs spread by more than "
-        f"{SPREAD} times ({listed(names[:3])}{', …' * (len(names) > 3)}).")
+        f"{SPREAD} times ({listed(names[:3])}{', …' * (len(names) > 3)}). "
+        "Ratios are of the shortest epochs, which that disturbs least.")
 
 
 def parity(found):
