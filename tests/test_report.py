@@ -380,9 +380,9 @@ def test_a_finished_job_is_a_line_and_the_pdf_counts():
 
 
 def test_the_table_comes_before_what_is_said_of_it():
-    parts = page.apart(first.screen(found(comparison())))
+    parts = first.apart(first.screen(found(comparison())))
     assert [*parts["answer"]] == [parts["answer"][0]] and len(parts["table"]) == 1
     assert parts["answer"][0].endswith("of PyTorch's time.")
     assert parts["notes"][0].startswith("Compared are ")
-    none = page.apart(["No run finished"])
+    none = first.apart(["No run finished"])
     assert none == {"answer": ["No run finished"], "table": [], "notes": []}

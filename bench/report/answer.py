@@ -49,6 +49,14 @@ def screen(found):
     return [*trouble(found), *faster, *others(found)]
 
 
+def apart(first):
+    """The first screen as {"answer": its sentences, "table": its table if it has one,
+    "notes": the sentences below that}."""
+    at = next((n for n, part in enumerate(first) if isinstance(part, Table)),
+              len(first))
+    return {"answer": first[:at], "table": first[at:at + 1], "notes": first[at + 1:]}
+
+
 def trouble(found):
     """What a reader must know before any number."""
     if found.unfair:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.proof import audit
 from bench.report import words
-from bench.report.answer import screen
+from bench.report.answer import apart, screen
 from bench.report.document import document
 from bench.report.figures.registry import FIGURES
 from bench.report.figures.svg import inline
@@ -77,14 +77,6 @@ def question(name, says, tables, shown):
     return (f'<section id="{name}"><h2>{escape(QUESTIONS[name].title)}</h2>'
             f'<div class="asked"><div>{explained(as_html(says))}{beside}</div>{open_}'
             f"</div>{below}</section>")
-
-
-def apart(first):
-    """The first screen as {"answer": its sentences, "table": its table if it has one,
-    "notes": the sentences below that}."""
-    at = next((n for n, part in enumerate(first) if isinstance(part, Table)),
-              len(first))
-    return {"answer": first[:at], "table": first[at:at + 1], "notes": first[at + 1:]}
 
 
 def anchor(name):

@@ -13,10 +13,9 @@ from bench.analyse.groups import key
 from bench.kit import files, network
 from bench.kit.cli import ENVIRONMENT, STORAGE, Fault
 from bench.report import words
-from bench.report.answer import screen
+from bench.report.answer import apart, screen
 from bench.report.document import TEMPLATES
 from bench.report.figures.registry import FIGURES
-from bench.report.page import apart
 from bench.report.reasons import sentences
 from bench.report.sections import QUESTIONS, asked, head
 from bench.report.table import SHARE, by_variant
