@@ -259,7 +259,7 @@ def ending(args, found, drawn):
 
 def certify(args, runs):
     """The certificate alone, for both optimizers."""
-    rates = {"sgd": args.lr} if args.network else {"adam": 1e-3, "sgd": 0.1}
+    rates = {"sgd": args.lr} if args.network else certificate.rates(runs.settings)
     made = certificate.obtain(runs, certificate.required(
         dict.fromkeys(args.variants, rates), args.batch_sizes, runs.size(),
         args.seeds, certificate.references(runs, args.variants),

@@ -152,7 +152,13 @@ def test_the_bars_of_a_waterfall_lead_from_eager_to_the_products():
         "Python dispatch and fusion", "softmax, update, loop",
         "another library's products", "gathering the batch", "the products"]
     assert bars[2][1][0] == pytest.approx(1.1e-3)  # torch's take twice as long
-    assert waterfall(groups, {}, "jax", 500) == []
+    # Without eager they begin at the first rung that was run.
+    fewer = group(r for r in records if r["config"]["rung"] != "eager")
+    bars = waterfall(fewer, found, "jax", 500)
+    assert words(bars)[0] == "fusion" and np.sum([
+        values[0] for _, values in bars]) == pytest.approx(0.005)
+    assert words(waterfall(fewer, found, "torch", 500))[0] == "softmax, update, loop"
+    assert waterfall(groups, {}, "jax", 500) == waterfall({}, found, "jax", 500) == []
     only = [r for r in records if r["config"]["rung"] == "eager"]
     assert words(waterfall(group(only), found, "jax", 500))[0] == (
         "all but batch and products")
@@ -571,7 +577,8 @@ def test_what_needs_a_gpu_is_left_out_without_one(monkeypatch, capsys):
     ((("torch-traced", "step"), ("torch", "step")), "Python per operation, and fusion"),
     ((("torch", "step"), ("torch", "graph")), "a launch from Python per kernel"),
     ((("jax", "eager"), ("jax", "step")), "Python dispatch and fusion"),
-    ((("torch", "eager"), "products"), "all but the products")])
+    ((("torch", "eager"), "products"), "all but the products"),
+    ((("jax", "step"), "products"), "all but the products")])
 def test_a_bar_is_named_by_its_two_levels(bar, words):
     assert floor_sections.bar_words(bar) == words
 

@@ -11,6 +11,7 @@ from common import DATASET, FOLDER, ROOT, call, train
 from planted import JAX, PAGE, RECORD_FAULTS, SCRIPT_FAULTS, SLOW_FAULTS, TORCH, page
 from records import comparison, count, make
 
+import compare
 from bench.proof import audit, certificate, judging, losses
 from bench.proof.rules import UNFAIR
 from bench.proof.traces import _read
@@ -493,15 +494,20 @@ def test_a_speed_of_another_device_judges_nothing():
     assert speed.level == audit.UNKNOWN
 
 
-def test_sgd_is_gentler_on_more_inputs(monkeypatch):
-    monkeypatch.setattr(certificate, "obtain", lambda grid, rows: rows)
-    def rates(dataset):
+def test_sgd_is_gentler_on_more_inputs(monkeypatch, tmp_path):
+    asked, variants = [], [Variant("jax", "step", "device"),
+                           Variant("torch", "eager", "device")]
+    monkeypatch.setattr(certificate, "obtain", lambda grid, rows: asked.append(
+        {row["optimizer"]: row["lr"] for row in rows}) or {"rows": []})
+    monkeypatch.setattr(compare.output, "draw_all", lambda *_: None)
+    for dataset, sgd in (("mnist", 0.1), ("cifar10", 0.1 * 784 / 3072)):
         grid = SimpleNamespace(
             chosen=lambda name: {"optimizer": "adam", "lr": 1e-4}, own={}, scripts={},
-            size=lambda: 40_000, settings={"dataset": dataset, "hidden": [256, 128]})
-        rows, _ = certificate.for_comparison(
-            grid, [Variant("jax", "step", "device"),
-                   Variant("torch", "eager", "device")], [128], [0], [])
-        return {row["optimizer"]: row["lr"] for row in rows}
-    assert rates("mnist") == {"adam": 1e-4, "sgd": 0.1}
-    assert rates("cifar10") == {"adam": 1e-4, "sgd": pytest.approx(0.1 * 784 / 3072)}
+            size=lambda: 40_000, settings={"dataset": dataset, "hidden": [256, 128]},
+            out=tmp_path)
+        certificate.for_comparison(grid, variants, [128], [0], [])
+        compare.certify(SimpleNamespace(
+            network=None, variants=variants, batch_sizes=[128], seeds=[0],
+            out=str(tmp_path)), grid)
+        assert asked[-2:] == [{"adam": lr, "sgd": pytest.approx(sgd)}
+                              for lr in (1e-4, 1e-3)]

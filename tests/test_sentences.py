@@ -400,6 +400,13 @@ def test_what_a_figure_says_of_measurements_changes_with_them():
         what.waterfalls = {("torch", 64): [
             (bar, [gap] * 3), (("products", None), [2e-4] * 3)]}
         assert messages.waterfall(what).startswith(said)
+    # Of a framework whose eager rung was not run, of the first that was.
+    what.waterfalls["jax", 64] = [
+        ((("jax", "step"), ("jax", "epoch")), [1e-4] * 3),
+        (("products", None), [3e-4] * 3)]
+    assert messages.waterfall(what) == (
+        "A call from Python per step is 25% of jax step at batch size 64 and Python "
+        "dispatch and fusion is 67% of torch eager at batch size 64")
     what.waterfalls = {("torch", 64): [
         ((("torch", "eager"), ("torch-traced", "step")), [1e-4] * 3),
         ((("torch-traced", "step"), ("torch", "step")), [3e-4] * 3),

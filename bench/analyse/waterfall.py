@@ -1,6 +1,5 @@
-"""Where the time of a step goes: from the rung that leaves everything to
-Python down to the matrix products alone, in differences of two runs of the
-same block."""
+"""Where the time of a step goes: from the rung that leaves most to Python down to
+the matrix products alone, in differences of two runs of the same block."""
 
 from itertools import pairwise
 
@@ -18,16 +17,16 @@ LEVELS = {
 
 
 def waterfall(groups, floors, framework, size):
-    """[((upper level, lower level), [seconds a step in each block])] from
-    eager down, the last one ("products", None); [] where eager or the floors
-    were not run. Levels below the rungs: "own", the bare products by the
+    """[((upper level, lower level), [seconds a step in each block])] from the
+    first rung that was run down, the last one ("products", None); [] where none was
+    or the floors were not. Levels below the rungs: "own", the bare products by the
     framework itself where another library is faster; "bare", by the fastest
     library after gathering the batch; "products"."""
     levels = [(level, times) for level in LEVELS[framework] if (
         times := by_block(groups.get((*level, "device", size), ()),
                           "steady_epoch_s"))]
     rows = floors.get(size)
-    if not rows or not levels or levels[0][0] != LEVELS[framework][0]:
+    if not rows or not levels:
         return []
     if all(framework in row["own"] and row["library"] != framework
            for row in rows.values()):
@@ -68,10 +67,10 @@ def gap(found, fast, slow):
             stats.ratio(many, few)) if quick else None
 
 
-def ends(groups, floors, framework, size, again=""):
-    """{block: seconds a step between eager and the products}; again: of the
-    script's second run."""
-    contender, rung = LEVELS[framework][0]
+def ends(groups, floors, top, size, again=""):
+    """{block: seconds a step between a waterfall's first level and the products};
+    again: of the script's second run."""
+    contender, rung = top
     members = groups.get((contender + again, rung, "device", size), ())
     above, rows = by_block(members, "steady_epoch_s"), floors.get(size, {})
     return {block: (above[block] - rows[block]["products"])

@@ -67,6 +67,14 @@ def required(optimizers, batch_sizes, n, seeds=(), against=None, brief=False,
     return rows
 
 
+def rates(settings):
+    """{optimizer: learning rate} where none is chosen."""
+    # More inputs make a steeper loss. At 0.1 that of a network for CIFAR-10 soars to
+    # 11 in its first steps, and rounding with it, to 0.27 in a hundred of them.
+    gentle = min(1, 784 / network.of(settings).sizes[0])
+    return {**judging.RATES, "sgd": judging.RATES["sgd"] * gentle}
+
+
 def beside(seeds):
     """The seed of a comparison that is proved beside SEED, if there is one: [seed]"""
     return [seed for seed in seeds if seed != SEED][:1]
@@ -86,13 +94,10 @@ def for_comparison(grid, variants, batch_sizes, seeds, vary):
             for value, variant in different.items())
     if sum(not RUNGS[variant.rung].own for variant in variants) < 2:
         return None, None
-    # More inputs make a steeper loss. At 0.1 that of a network for CIFAR-10 soars to
-    # 11 in its first steps, and rounding with it, to 0.27 in a hundred of them.
-    gentle = min(1, 784 / network.of(grid.settings).sizes[0])
     return obtain(grid, required(
         chosen, batch_sizes, grid.size(), seeds, references(grid, variants),
         brief=bool(grid.settings.get("network")),
-        sgd=judging.RATES["sgd"] * gentle)), None
+        sgd=rates(grid.settings)["sgd"])), None
 
 
 def forms(grid):

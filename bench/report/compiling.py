@@ -55,7 +55,8 @@ def repaid(found):
     for one, _, epochs, _, code in ratios.repayments(found.groups):
         who = name(one)
         if code not in (ratios.FEW, ratios.REPAID):
-            left.setdefault(TEXTS["repaid"][code], {}).setdefault(who, []).append(one)
+            text = TEXTS["repaid"]["unsure" if code == ratios.UNSURE else "never"]
+            left.setdefault(text, {}).setdefault(who, []).append(one)
         elif told is None or who in told:
             counts.setdefault(who, []).append((one[3], epochs, code))
         else:

@@ -19,6 +19,8 @@ def bar_words(bar):
                 else "softmax, update, loop")
     levels = [level if isinstance(level, str) else " ".join(level)
               for level in (upper, lower or "nothing")]
+    if lower == "products" and upper not in ("own", "bare"):  # nothing is gathered
+        return "all but the products"
     return TEXTS["bars"].get(", ".join(levels), "from {} to {}".format(
         *(level.split()[-1] for level in levels)))
 
@@ -89,18 +91,20 @@ def where_time_goes(found):
     blocks = []
     for (framework, size), bars in found.waterfalls.items():
         whole = sum(np.mean(values) for _, values in bars)
+        top = bars[0][0][0]
+        share = f"share of {top[1]}"
         blocks += [Table(
-            [f"{framework}, batch {size}", "µs a step", "share of eager"],
+            [f"{framework}, batch {size}", "µs a step", share],
             [(bar_words(bar), micro(values), np.mean(values) / whole)
-             for bar, values in bars], {"share of eager": PERCENT}),
-            _again(ends(found.groups, found.floors, framework, size),
-                   ends(found.groups, found.again, framework, size, AGAIN))]
+             for bar, values in bars], {share: PERCENT}),
+            _again(top, ends(found.groups, found.floors, top, size),
+                   ends(found.groups, found.again, top, size, AGAIN))]
     return blocks
 
 
-def _again(first, second):
+def _again(top, first, second):
     """Both ends, and both run again by themselves: do they differ?"""
-    said = ("From eager down to the products, which is what the bars above "
+    said = (f"From {' '.join(top)} down to the products, which is what the bars above "
             f"them add up to: {with_span(*micro(first.values()))}; the two "
             "ends")
     if not second:

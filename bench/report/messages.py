@@ -145,8 +145,8 @@ def parts(found):
 
 
 def waterfall(found):
-    """What an eager step spends most on, the products apart, of what is certain to
-    take time."""
+    """What a step of the first rung spends most on, the products apart, of what is
+    certain to take time."""
     said = {}
     for framework in LEVELS:
         for (other, size), bars in found.waterfalls.items():
@@ -156,7 +156,7 @@ def waterfall(found):
                 most, what = max(rows)
                 whole = sum(np.mean(values) for _, values in bars)
                 said.setdefault(framework, (
-                    f"{what} is {1e-6 * most / whole:.0%} of {framework} eager"
+                    f"{what} is {1e-6 * most / whole:.0%} of {' '.join(bars[0][0][0])}"
                     f"{at_sizes([size])}"))
     return said and capital(listed(said.values()))
 

@@ -1,5 +1,5 @@
 """Figures that are as wide as a phone: the ratio of the pair, seconds of an epoch, and
-from the floor up to the eager rung."""
+from the floor up to the rung that leaves most to Python."""
 
 import math
 
@@ -110,23 +110,24 @@ def _bar(axis, height, one, value, span, paint, runs):
 
 
 def waterfall(found):
-    """From the products up to each eager rung: a bar for each batch size, whose
+    """From the products up to each first rung: a bar for each batch size, whose
     parts are differences of two runs; what makes it longer goes to the right, what
     makes it shorter, hatched, to the left."""
     if not found.waterfalls:
         return None
-    places = [*found.waterfalls]
-    figure, axis = style.plt.subplots(figsize=(NARROW, 0.34 * len(places) + 2.1))
-    axes.label_rows(axis, [f"{framework}, batch {size}" for framework, size in places])
-    for height, (place, bars) in enumerate(found.waterfalls.items()):
-        _stack(axis, height, *place, bars, found)
+    labels = [f"{' '.join(bars[0][0][0])}, batch {size}"
+              for (_, size), bars in found.waterfalls.items()]
+    figure, axis = style.plt.subplots(figsize=(NARROW, 0.34 * len(labels) + 2.1))
+    axes.label_rows(axis, labels)
+    for height, ((_, size), bars) in enumerate(found.waterfalls.items()):
+        _stack(axis, height, size, bars, found)
     axis.set_xlabel("seconds an epoch")
     axis.set_xlim(0, 1.12 * axis.get_xlim()[1])
     style.legend(figure)
     return figure
 
 
-def _stack(axis, height, framework, size, bars, found):
+def _stack(axis, height, size, bars, found):
     steps = next(r["steps_per_epoch"] for r in found.done
                  if r["config"]["batch_size"] == size)
     end = most = 0.0
@@ -140,7 +141,7 @@ def _stack(axis, height, framework, size, bars, found):
                           hatch="" if longer else "/////", edgecolor="white")
         end += middle
         most = max(most, end)
-        tell(part, (framework, "eager", "", size), f"{what} {with_span(middle, span)} "
+        tell(part, (*bars[0][0][0], "", size), f"{what} {with_span(middle, span)} "
              f"s an epoch, {plural(len(values), 'block')}")
         if span:
             half = (span[1] - span[0]) / 2
