@@ -209,6 +209,8 @@ def test_a_bar_of_a_waterfall_reaches_as_far_as_its_seconds(drawn):
     found.waterfalls = {("torch", 256): [(bar, [1e-3] * 3), (
         ("bare", "products"), [-2e-4] * 3), (("products", None), [2e-3] * 3)]}
     axis, = drawn(found)["waterfall"].axes
+    (label,) = axis.get_yticklabels()
+    assert label.get_text() == "torch eager, batch 256"
     ends = sorted((bar.get_x(), bar.get_x() + bar.get_width(), bar.get_hatch())
                   for bar in axis.patches)
     steps = 50_000 // 256
