@@ -120,6 +120,16 @@ def test_every_section_and_every_figure_answers_one_question():
         "pair", "seconds", "learning", "payoff", "waterfall"]
 
 
+def test_the_tables_that_answer_first_are_open():
+    text = page.question("speed", ["Said."], {
+        title: ["A table."] for title in QUESTIONS["speed"].sections}, {})
+    assert [(title, bool(open_)) for open_, title in re.findall(
+        r"<details id=\S+?( open)?><summary>(.*?)<", text)] == [
+            ("Speed", True), ("Peers", True), ("Ratios", False), ("Answers", False)]
+    beside, below = text.split("</div></div>")
+    assert "Speed" in beside and "Ratios" not in beside and "Peers" in below
+
+
 def test_the_terminal_shows_a_table_whole_in_a_hundred_columns(made):
     _, what = made
     text = output.printed(what, ("Answer", "Speed", "Audit", "Parity"))

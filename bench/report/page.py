@@ -21,7 +21,8 @@ from bench.report.sections import QUESTIONS, asked, head
 from bench.report.table import Table
 
 FIRST = "pair"  # the figure of the first screen
-OPEN = ("Speed",)  # tables shown at once
+OPEN = ("Speed", "Peers")  # tables shown at once
+BESIDE = ("Speed",)  # of these, narrow enough to stand beside a figure
 TABLES = ("results.csv", "iterations.csv", "summary.csv", "summary.md")
 DATA = (*TABLES, "certificate.json")
 
@@ -66,14 +67,14 @@ def question(name, says, tables, shown):
             and stem in shown and stem != FIRST}
     open_ = "".join(shown[stem] for stem, figure in mine.items() if figure.open)
     beside, below = ("".join(
-        f'<details id="{place}"{" open" * wanted}><summary>{escape(title)}'
+        f'<details id="{place}"{" open" * (title in OPEN)}><summary>{escape(title)}'
         f"</summary>{content}</details>"
         for place, title, content in (
             *((anchor(title), title, as_html(blocks))
               for title, blocks in tables.items()),
             *((stem, f"Figure: {figure.title}", shown[stem])
               for stem, figure in mine.items() if not figure.open))
-        if (title in OPEN) == wanted) for wanted in (True, False))
+        if (title in BESIDE) == wanted) for wanted in (True, False))
     return (f'<section id="{name}"><h2>{escape(QUESTIONS[name].title)}</h2>'
             f'<div class="asked"><div>{explained(as_html(says))}{beside}</div>{open_}'
             f"</div>{below}</section>")
