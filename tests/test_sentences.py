@@ -302,7 +302,7 @@ def test_what_is_said_of_the_products_follows_from_them():
                                      "products: PyTorch's take 2.99")
     assert "JAX's, which makes 0.4 s an epoch, and the whole gap is 0.51 s" in (
         said(0.2, 0.6))
-    assert said(0.2, 0.35).startswith("Part of the gap at batch size 256 is")
+    assert said(0.2, 0.35).startswith("At least part of the gap at batch size 256 is")
     assert said(0.3, 0.2).startswith("The matrix products do not explain the gap")
     assert "of JAX, which is faster, take 1.50 (1.50 to 1.51) times" in said(0.3, 0.2)
     assert said(None, 0.2) is None
