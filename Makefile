@@ -63,7 +63,7 @@ endif
 .PHONY: all quick certify audit floor aa peers vision scale report test siege book \
   diff clean help
 
-all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 20 to 35 min), draw
+all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 20 to 40 min), draw
 	$(PY) compare.py $(ALL)
 
 quick: $(READY)  ## the same, small: 8 runs of two epochs (2 min)
