@@ -381,6 +381,15 @@ def test_the_title_of_payoff_says_what_the_runs_show():
     assert said([0.5] * 3, 20.0) == (
         "Within 3 epochs compiling is not repaid by jax step (n 3)")
     assert not said([0.5, 0.9, 0.5], 0.1)
+    # At some batch sizes only, where it is said of no variant at all of them.
+    def at(second):
+        return messages.payoff(found([
+            make(*one, size, n, n, fast, compile_s=0.1) for n in range(3)
+            for size, step in ((64, second), (256, 0.8))
+            for one, fast in ((("jax", "step"), step), (("torch", "eager"), 0.7))]))
+    assert at(0.5) == (
+        "Within 3 epochs compiling is repaid by jax step at batch size 64 (n 3)")
+    assert at(0.8) == "Within 3 epochs compiling is not repaid by jax step (n 3)"
 
 
 def test_what_a_figure_says_of_measurements_changes_with_them():

@@ -110,22 +110,33 @@ def target(found):
 
 
 def payoff(found):
-    """Which variants repay their compiling within the runs, at every batch size."""
+    """Which variants repay their compiling within the runs and which do not, at every
+    batch size; where that is said of none, which do at some, or else which do not."""
     most = max(r["config"]["epochs"] for r in found.done)
     said, counts = {}, set()
     for one, count, epochs, span, code in ratios.repayments(found.groups):
         low, high = span or (epochs, epochs)
         counts.add(count)
-        said.setdefault(name(one), set()).add(
+        said.setdefault(name(one), {})[one[3]] = (
             "not" if code == ratios.NEVER else None if code in (
                 ratios.UNSHOWN, ratios.UNSURE) else "soon" if high <= most else
             "not" if low > most else None)
-    soon, late = ([who for who, states in said.items() if states == {state}]
-                  for state in ("soon", "not"))
-    parts = [f"{text} by {listed(who)}" for text, who in (
-        ("repaid", soon), ("not" if soon else "not repaid", late)) if who]
-    return parts and (f"Within {plural(most, 'epoch')} compiling is "
-                      f"{', '.join(parts)} (n {min(counts)})")
+
+    def whom(state, everywhere):
+        alike = {}  # by where it holds
+        for who, states in said.items():
+            sizes = [size for size, own in states.items() if own == state]
+            if sizes and (len(sizes) == len(states)) == everywhere:
+                alike.setdefault("" if everywhere else at_sizes(sizes), []).append(who)
+        return " and ".join(f"{listed(who)}{sizes}" for sizes, who in alike.items())
+    for everywhere in (True, False):
+        soon, late = whom("soon", everywhere), whom("not", everywhere)
+        parts = [f"{text} by {who}" for text, who in (
+            ("repaid", soon), ("not" if soon else "not repaid", late)) if who]
+        if parts:
+            return (f"Within {plural(most, 'epoch')} compiling is "
+                    f"{', '.join(parts if everywhere else parts[:1])} "
+                    f"(n {min(counts)})")
 
 
 def parts(found):
