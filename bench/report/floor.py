@@ -15,8 +15,8 @@ def bar_words(bar):
     """(upper level, lower level) of a waterfall in words."""
     upper, lower = bar
     if lower in ("own", "bare") and upper != "own":  # below the rungs
-        return ("all but batch and products" if upper[1] == "eager"
-                else "softmax, update, loop")
+        fused = upper[1] != "eager" and "-" not in upper[0]
+        return "softmax, update, loop" if fused else "all but batch and products"
     levels = [level if isinstance(level, str) else " ".join(level)
               for level in (upper, lower or "nothing")]
     if lower == "products" and upper not in ("own", "bare"):  # nothing is gathered
@@ -92,7 +92,7 @@ def where_time_goes(found):
     for (framework, size), bars in found.waterfalls.items():
         whole = sum(np.mean(values) for _, values in bars)
         top = bars[0][0][0]
-        share = f"share of {top[1]}"
+        share = f"share of {' '.join(top)}"
         blocks += [Table(
             [f"{framework}, batch {size}", "µs a step", share],
             [(bar_words(bar), micro(values), np.mean(values) / whole)
@@ -109,10 +109,8 @@ def _again(top, first, second):
             "ends")
     if not second:
         return said + " were not run again."
-    one, two = together(first, second)
-    span = stats.ratio(one, two)[1] if one and min(*one, *two) > 0 else None
-    verdict = "THEY DIFFER" if stats.decided(span) else "no difference shown"
-    if span is None:
-        verdict = "too few blocks to say whether they differ"
+    span = stats.interval(np.subtract(*together(second, first)))
+    verdict = ("too few blocks to say whether they differ" if span is None else
+               "THEY DIFFER" if span[0] > 0 or span[1] < 0 else "no difference shown")
     return (f"{said}, run again by themselves: "
             f"{with_span(*micro(second.values()))}: {verdict}.")

@@ -111,7 +111,7 @@ def target(found):
 
 def payoff(found):
     """Which variants repay their compiling within the runs and which do not, at every
-    batch size; where that is said of none, which do at some, or else which do not."""
+    batch size; where that is said of none, at which."""
     most = max(r["config"]["epochs"] for r in found.done)
     said, counts = {}, set()
     for one, count, epochs, span, code in ratios.repayments(found.groups):
@@ -125,18 +125,18 @@ def payoff(found):
     def whom(state, everywhere):
         alike = {}  # by where it holds
         for who, states in said.items():
-            sizes = [size for size, own in states.items() if own == state]
-            if sizes and (len(sizes) == len(states)) == everywhere:
+            sizes = [size for size in found.sizes if states.get(size) == state]
+            if sizes and (sizes == found.sizes) == everywhere:
                 alike.setdefault("" if everywhere else at_sizes(sizes), []).append(who)
         return " and ".join(f"{listed(who)}{sizes}" for sizes, who in alike.items())
-    for everywhere in (True, False):
-        soon, late = whom("soon", everywhere), whom("not", everywhere)
-        parts = [f"{text} by {who}" for text, who in (
-            ("repaid", soon), ("not" if soon else "not repaid", late)) if who]
-        if parts:
-            return (f"Within {plural(most, 'epoch')} compiling is "
-                    f"{', '.join(parts if everywhere else parts[:1])} "
-                    f"(n {min(counts)})")
+    soon = whom("soon", True)
+    some = "" if soon else whom("soon", False)
+    late = whom("not", True) or ("" if soon or some else whom("not", False))
+    parts = [f"{text} by {who}" for text, who in (
+        ("repaid", soon), ("repaid at least", some),
+        ("not" if soon or some else "not repaid", late)) if who]
+    return parts and (f"Within {plural(most, 'epoch')} compiling is "
+                      f"{', '.join(parts)} (n {min(counts)})")
 
 
 def parts(found):

@@ -61,8 +61,8 @@ def page(out, found, sections):
 
 
 def question(name, says, tables, shown):
-    """A part of the page: sentences and open tables beside open figures, and below
-    them what is folded, as wide as the page."""
+    """A part of the page: sentences and narrow tables beside open figures, and below
+    them the rest, as wide as the page, most of it folded."""
     mine = {stem: figure for stem, figure in FIGURES.items() if figure.question == name
             and stem in shown and stem != FIRST}
     open_ = "".join(shown[stem] for stem, figure in mine.items() if figure.open)

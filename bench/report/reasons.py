@@ -51,7 +51,7 @@ def faster(found, first, second):
         two and two.verdict == ratios.FIRST) else None
 
 
-def products(found, kinds=("most", "part", "less", "none")):
+def products(found, kinds=("most", "part", "some", "less", "none")):
     """What the libraries' matrix products have of the gap between the frameworks, where
     that is one of these kinds."""
     texts = {kind: [] for kind in kinds}
@@ -81,7 +81,8 @@ def shares(found):
         _, share = stats.mean(mine / whole)  # the interval of the products' share
         if not share:
             continue  # too few blocks
-        kind = ("most" if share[0] > 0.5 else "part" if share[0] > PART
+        kind = ("most" if share[0] > 0.5
+                else ("part" if share[1] < 1 else "some") if share[0] > PART
                 else "none" if share[1] < PART else "less" if share[1] < 0.5
                 else "unsure")
         fast, slow = (FRAMEWORKS[key[0]] for key in two.order)
