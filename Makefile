@@ -69,7 +69,7 @@ all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 20 to 40 min), dr
 quick: $(READY)  ## the same, small: 8 runs of two epochs (2 min)
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
-certify: $(READY)  ## prove that every rung and feed computes the same (12 min)
+certify: $(READY)  ## prove that every rung and feed computes the same (12 to 20 min)
 	$(PY) compare.py --dataset auto --only certify $(ARGS)
 
 audit: $(READY)  ## is the comparison in results/ fair: a verdict per rule
