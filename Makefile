@@ -66,7 +66,7 @@ endif
 all: $(READY)  ## fetch MNIST, prove parity, compare (90 runs, 20 to 40 min), draw
 	$(PY) compare.py $(ALL)
 
-quick: $(READY)  ## the same, small: 8 runs of two epochs (2 min)
+quick: $(READY)  ## the same, small: 8 runs of two epochs (2 to 4 min)
 	$(PY) compare.py --dataset auto --quick --out results-quick $(ARGS)
 
 certify: $(READY)  ## prove that every rung and feed computes the same (12 to 20 min)
@@ -83,7 +83,7 @@ floor: $(READY)  ## share of the floor, and where the time goes (80 min)
 aa: $(READY)  ## each script against itself: what this machine can tell apart
 	$(PY) compare.py --recipe recipes/aa.toml $(ARGS)
 
-peers: .venv-peers/ready  ## the same network in other libraries, certified (30 min)
+peers: .venv-peers/ready  ## the same network in other libraries, certified (12 min)
 	.venv-peers/bin/python compare.py --recipe recipes/mnist_peers.toml $(PEERS)
 
 vision: $(READY)  ## four vision networks, training and answering (105 min; on a GPU: hours)
